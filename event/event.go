@@ -1,0 +1,160 @@
+// Package event defines what happens in a run, as sealed types, and the
+// one-method interface that receives it. It stores and renders nothing: stores
+// are its sub-packages, rendering is ui's and web's. Events carry no sensitive
+// value: who emits one has masked it.
+package event
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Event is one thing that happened. The set of types is closed: the types of
+// this package.
+type Event interface {
+	// Kind is the event's name on the wire: "node.started".
+	Kind() string
+	sealed()
+}
+
+// Sink receives events. Emit returns quickly and may be called concurrently;
+// a sink that cannot keep up drops nothing durable.
+type Sink interface{ Emit(Event) }
+
+// SinkFunc is a function as a Sink.
+type SinkFunc func(Event)
+
+// Emit implements Sink.
+func (f SinkFunc) Emit(e Event) { f(e) }
+
+// Discard drops events.
+var Discard Sink = SinkFunc(func(Event) {})
+
+// Tee emits to all of them in order.
+func Tee(sinks ...Sink) Sink {
+	return SinkFunc(func(e Event) {
+		for _, s := range sinks {
+			s.Emit(e)
+		}
+	})
+}
+
+// RunStarted opens a run.
+type RunStarted struct {
+	Run         string    `json:"run"`
+	Command     string    `json:"command"`
+	Project     string    `json:"project"`
+	Environment string    `json:"environment"`
+	At          time.Time `json:"at"`
+}
+
+// PlanReady says how much a plan holds, by action.
+type PlanReady struct {
+	Hash   string         `json:"hash"`
+	Counts map[string]int `json:"counts"`
+}
+
+// NodeStarted opens the work on one node of the graph.
+type NodeStarted struct {
+	Address string    `json:"address"`
+	Action  string    `json:"action"`
+	Type    string    `json:"type"`
+	Name    string    `json:"name"`
+	At      time.Time `json:"at"`
+}
+
+// NodeProgress tells how far it is; Fraction is negative where not known.
+type NodeProgress struct {
+	Address  string  `json:"address"`
+	Message  string  `json:"message"`
+	Fraction float64 `json:"fraction"`
+}
+
+// NodeLog is a line of output of what the node runs.
+type NodeLog struct {
+	Address string `json:"address"`
+	Line    string `json:"line"`
+}
+
+// NodeWarning does not stop the node.
+type NodeWarning struct {
+	Address string `json:"address"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Outcome is how the work on a node ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Done    Outcome = "done"
+	Failed  Outcome = "failed"
+	Skipped Outcome = "skipped"
+)
+
+// NodeFinished closes the work on a node.
+type NodeFinished struct {
+	Address string        `json:"address"`
+	Action  string        `json:"action"`
+	Outcome Outcome       `json:"outcome"`
+	Error   string        `json:"error,omitempty"`
+	Hint    string        `json:"hint,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+	Took    time.Duration `json:"took_ns"`
+	At      time.Time     `json:"at"`
+}
+
+// Notice is something to tell that belongs to no node.
+type Notice struct {
+	Level   string `json:"level"` // info, warning
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// RunFinished closes a run.
+type RunFinished struct {
+	Run     string        `json:"run"`
+	Done    int           `json:"done"`
+	Failed  int           `json:"failed"`
+	Skipped int           `json:"skipped"`
+	Error   string        `json:"error,omitempty"`
+	Took    time.Duration `json:"took_ns"`
+	At      time.Time     `json:"at"`
+}
+
+// Kind implements Event, as it does for all types below.
+func (RunStarted) Kind() string   { return "run.started" }
+func (PlanReady) Kind() string    { return "plan.ready" }
+func (NodeStarted) Kind() string  { return "node.started" }
+func (NodeProgress) Kind() string { return "node.progress" }
+func (NodeLog) Kind() string      { return "node.log" }
+func (NodeWarning) Kind() string  { return "node.warning" }
+func (NodeFinished) Kind() string { return "node.finished" }
+func (Notice) Kind() string       { return "notice" }
+func (RunFinished) Kind() string  { return "run.finished" }
+
+func (RunStarted) sealed()   {}
+func (PlanReady) sealed()    {}
+func (NodeStarted) sealed()  {}
+func (NodeProgress) sealed() {}
+func (NodeLog) sealed()      {}
+func (NodeWarning) sealed()  {}
+func (NodeFinished) sealed() {}
+func (Notice) sealed()       {}
+func (RunFinished) sealed()  {}
+
+// Encode writes an event as one JSON object with its kind as "event".
+func Encode(e Event) ([]byte, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	head, err := json.Marshal(struct {
+		Event string `json:"event"`
+	}{e.Kind()})
+	if err != nil || len(body) <= 2 {
+		return head, err
+	}
+	return append(append(head[:len(head)-1], ','), body[1:]...), nil
+}

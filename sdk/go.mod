@@ -1,0 +1,3 @@
+module github.com/gocodealone/wfctl/sdk
+
+go 1.26.0
