@@ -83,11 +83,10 @@ func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Wrap makes a fault of err that says what was being done; nil for nil.
+// Wrap makes a fault of err, which must not be nil, that says what was being
+// done. It returns *Error for the sake of WithHint and At, so a caller checks
+// err first: a nil *Error would not be a nil error.
 func Wrap(code Code, err error, format string, args ...any) *Error {
-	if err == nil {
-		return nil
-	}
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Err: err}
 }
 
