@@ -1,0 +1,190 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"time"
+
+	"github.com/gocodealone/wfctl/sdk"
+)
+
+type rawValue = json.RawMessage
+
+const (
+	// tailLines is how many lines of standard error an error shows.
+	tailLines = 10
+	// maxLine and maxOutputs bound what is kept of a command's output.
+	maxLine    = 8 << 10
+	maxOutputs = 4 << 20
+	// pipeDelay is how long the pipes may stay open after the command has
+	// ended: a daemon that it started may hold them for ever.
+	pipeDelay = 2 * time.Second
+)
+
+// exec runs a command to its end and returns its exit status, its outputs
+// and the last lines of its standard error. Cancelling ctx ends its process
+// group: politely, then after the grace period for good.
+func (k *call) exec(ctx context.Context, argv []string, log func(string)) (result, []string, error) {
+	if err := ctx.Err(); err != nil {
+		return result{}, nil, err
+	}
+	if len(argv) == 0 || argv[0] == "" {
+		return result{}, nil, errors.New("it is empty")
+	}
+	masked := func(line string) { log(k.mask.apply(line)) }
+	tail := &tail{}
+	stdout := &stdout{lines: lineWriter{emit: masked}}
+	stderr := &lineWriter{emit: func(line string) { tail.add(k.mask.apply(line)); masked(line) }}
+	status, err := k.start(ctx, argv, stdout, stderr)
+	stdout.lines.flush()
+	stderr.flush()
+	if err != nil {
+		return result{exit: status}, tail.lines, err
+	}
+	r := result{exit: status, finished: status == 0}
+	if status == 0 {
+		r.outputs, err = stdout.object()
+	}
+	return r, tail.lines, err
+}
+
+func (k *call) start(ctx context.Context, argv []string, stdout, stderr io.Writer) (int, error) {
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec // the user's own command, without a shell
+	cmd.Dir, cmd.Env = k.dir, k.env
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.WaitDelay = pipeDelay
+	group, err := startGroup(cmd)
+	if err != nil {
+		return -1, err
+	}
+	defer group.close()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		k.end(group, ended)
+		return -1, ctx.Err()
+	}
+	var exit *exec.ExitError
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+		return 0, nil
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		return exit.ExitCode(), nil
+	}
+	return -1, err // ended by a signal
+}
+
+// end stops a process group that was cancelled and waits until it is gone.
+func (k *call) end(group *processGroup, ended <-chan error) {
+	group.terminate()
+	timer := time.NewTimer(k.grace)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		group.kill() // what the command left behind in its group
+		return
+	case <-timer.C:
+	}
+	group.kill()
+	<-ended
+}
+
+// stdout tells outputs from chatter: what begins with a brace is an object
+// of outputs, which may be secret and is never logged; anything else is
+// lines for the log.
+type stdout struct {
+	lines   lineWriter
+	buf     []byte
+	decided bool
+	json    bool
+	over    bool
+}
+
+// Write implements io.Writer.
+func (s *stdout) Write(p []byte) (int, error) {
+	if !s.decided {
+		rest := bytes.TrimLeft(p, " \t\r\n")
+		if len(rest) == 0 {
+			return len(p), nil
+		}
+		s.decided, s.json = true, rest[0] == '{'
+	}
+	if !s.json {
+		return s.lines.Write(p)
+	}
+	if s.over = s.over || len(s.buf)+len(p) > maxOutputs; !s.over {
+		s.buf = append(s.buf, p...)
+	}
+	return len(p), nil
+}
+
+// object decodes the outputs; nil where none were printed.
+func (s *stdout) object() (map[string]rawValue, error) {
+	if !s.json {
+		return nil, nil
+	}
+	if s.over {
+		return nil, sdk.Errorf(sdk.CodeInvalid, "the outputs that it printed are larger than %d MiB", maxOutputs>>20)
+	}
+	var object map[string]rawValue
+	if err := json.Unmarshal(s.buf, &object); err != nil {
+		return nil, sdk.Errorf(sdk.CodeInvalid, "what it printed begins with a brace and is not one JSON object").
+			WithHint("print exactly one JSON object on standard output, and everything else on standard error")
+	}
+	return object, nil
+}
+
+// lineWriter cuts a stream into lines.
+type lineWriter struct {
+	emit func(string)
+	buf  []byte
+}
+
+// Write implements io.Writer.
+func (w *lineWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			break
+		}
+		w.keep(p[:i])
+		w.flushLine()
+		p = p[i+1:]
+	}
+	w.keep(p)
+	return n, nil
+}
+
+func (w *lineWriter) keep(p []byte) {
+	if room := maxLine - len(w.buf); room < len(p) {
+		p = p[:max(room, 0)]
+	}
+	w.buf = append(w.buf, p...)
+}
+
+func (w *lineWriter) flushLine() {
+	w.emit(string(bytes.TrimRight(w.buf, "\r")))
+	w.buf = w.buf[:0]
+}
+
+func (w *lineWriter) flush() {
+	if len(w.buf) > 0 {
+		w.flushLine()
+	}
+}
+
+// tail keeps the last lines.
+type tail struct{ lines []string }
+
+func (t *tail) add(line string) {
+	if t.lines = append(t.lines, line); len(t.lines) > tailLines {
+		t.lines = t.lines[1:]
+	}
+}
