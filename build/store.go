@@ -64,6 +64,9 @@ func (s *Store) Newest(name string) (Image, bool, error) {
 
 // Remove forgets all images of a name. One that is not there is no error.
 func (s *Store) Remove(ctx context.Context, name string) error {
+	if _, err := os.Stat(s.Path(name)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	unlock, err := s.lock(ctx, name)
 	if err != nil {
 		return err
@@ -72,6 +75,9 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 	if err := os.RemoveAll(s.Path(name)); err != nil {
 		return fault.Wrap(fault.Environment, err, "remove image %q", name)
 	}
+	// Both fail where somebody else still needs them, and that is right.
+	_ = os.Remove(s.lockFile(name))
+	_ = os.Remove(s.dir)
 	return nil
 }
 
@@ -144,22 +150,39 @@ func readJSON(path string, v any) error {
 	return json.Unmarshal(raw, v)
 }
 
-// lock keeps two processes from writing the same layout.
+func (s *Store) lockFile(name string) string { return filepath.Join(s.dir, "."+name+".lock") }
+
+// lock keeps two processes from writing the same layout. The file that it
+// holds may be removed by Remove meanwhile; then it is taken anew.
 func (s *Store) lock(ctx context.Context, name string) (func(), error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
-		return nil, fault.Wrap(fault.Environment, err, "make the folder of images")
-	}
-	l := flock.New(filepath.Join(s.dir, "."+name+".lock"))
-	if _, err := l.TryLockContext(ctx, 100*time.Millisecond); err != nil {
-		if ctx.Err() != nil {
-			return nil, fault.Wrap(fault.Interrupted, ctx.Err(), "wait for another build of image %q", name)
+	for {
+		if err := os.MkdirAll(s.dir, 0o755); err != nil {
+			return nil, fault.Wrap(fault.Environment, err, "make the folder of images")
 		}
-		return nil, fault.Wrap(fault.Environment, err, "lock image %q", name)
+		l := flock.New(s.lockFile(name))
+		if _, err := l.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+			if ctx.Err() != nil {
+				return nil, fault.Wrap(fault.Interrupted, ctx.Err(), "wait for another build of image %q", name)
+			}
+			return nil, fault.Wrap(fault.Environment, err, "lock image %q", name)
+		}
+		if s.holds(l, name) {
+			return func() { _ = l.Unlock() }, nil
+		}
+		_ = l.Unlock()
 	}
-	return func() { _ = l.Unlock() }, nil
+}
+
+func (s *Store) holds(l *flock.Flock, name string) bool {
+	mine, err := l.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(s.lockFile(name))
+	return err == nil && os.SameFile(mine, named)
 }
 
 // checkName refuses a name that would leave the folder.
