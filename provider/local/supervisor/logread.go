@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,7 +33,7 @@ func ReadLog(ctx context.Context, dir, name string, q LogQuery, line func(LogLin
 	if err := r.open(); err != nil { // before the older ones: a rotation in between is seen
 		return err
 	}
-	if err := r.older(window.add); err != nil {
+	if err := r.older(true, window.add); err != nil {
 		return err
 	}
 	if err := r.drain(window.add); err != nil {
@@ -103,20 +104,34 @@ func (r *logReader) is(info fs.FileInfo) bool {
 	return err == nil && os.SameFile(mine, info)
 }
 
-func (r *logReader) older(line func(LogLine) error) error {
-	for i := logKeep; i > 0; i-- {
+// older reads rotated files: those before the open one, or, when that was
+// rotated itself, those after it.
+func (r *logReader) older(before bool, line func(LogLine) error) error {
+	var missed []*os.File
+	defer func() {
+		for _, f := range missed {
+			_ = f.Close()
+		}
+	}()
+	for i := 1; i <= logKeep; i++ {
 		f, err := os.Open(fmt.Sprintf("%s.%d", r.path, i))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue
+			break
 		}
 		if err != nil {
 			return err
 		}
-		if info, statErr := f.Stat(); statErr == nil && !r.is(info) {
-			_, err = eachLine(f, r.query.Since, line)
+		if info, err := f.Stat(); err != nil || r.is(info) {
+			_ = f.Close()
+			if !before {
+				break
+			}
+			continue
 		}
-		_ = f.Close()
-		if err != nil {
+		missed = append(missed, f)
+	}
+	for _, f := range slices.Backward(missed) {
+		if _, err := eachLine(f, r.query.Since, line); err != nil {
 			return err
 		}
 	}
@@ -149,6 +164,11 @@ func (r *logReader) follow(ctx context.Context, line func(LogLine) error) error 
 		}
 		if !rotated {
 			continue
+		}
+		if r.file != nil {
+			if err := r.older(false, line); err != nil {
+				return err
+			}
 		}
 		r.close()
 		if err := r.open(); err != nil {

@@ -73,14 +73,14 @@ func TestSinceAndNoLog(t *testing.T) {
 
 func TestFollowingSeesEveryLineOverRotations(t *testing.T) {
 	dir := t.TempDir()
-	l, err := openLog(dir, "web", 200_000, time.Now)
+	l, err := openLog(dir, "web", 50_000, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	const total = 3000
+	const total = 1000
 	go func() {
 		tick := time.NewTicker(100 * time.Microsecond)
 		defer tick.Stop()

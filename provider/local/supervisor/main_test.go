@@ -119,7 +119,7 @@ func serveMain(args []string) {
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(7) })
 	mux.HandleFunc("/sick", func(http.ResponseWriter, *http.Request) { healthy = false })
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
-		<-time.After(300 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		fmt.Fprint(w, args[len(args)-1])
 	})
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {

@@ -106,7 +106,8 @@ func (p *proxy) leased(next http.Handler) http.Handler {
 }
 
 // RoundTrip implements http.RoundTripper. A backend that does not accept the
-// connection has seen nothing of the request, so another gets it.
+// connection has seen nothing of the request, so another gets it; so it does
+// when the backend dies over a request that only asks.
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	l, _ := r.Context().Value(leaseKey{}).(*lease)
 	transport := p.plain
@@ -119,7 +120,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	for l != nil && l.backend != nil {
 		r.URL.Host = l.backend.address
 		resp, err := transport.RoundTrip(r)
-		if err == nil || !neverSent(err) || r.Context().Err() != nil {
+		if err == nil || r.Context().Err() != nil || !neverSent(err) && !repeatable(r) {
 			return resp, err
 		}
 		l.tried = append(l.tried, l.backend)
@@ -132,6 +133,11 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 func neverSent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func repeatable(r *http.Request) bool {
+	asks := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+	return asks && (r.Body == nil || r.Body == http.NoBody)
 }
 
 func answerFailure(line func(string)) func(http.ResponseWriter, *http.Request, error) {
