@@ -1,0 +1,37 @@
+package apply
+
+import (
+	"context"
+
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/sdk"
+)
+
+// Import reads an existing resource as a record of the node d. The record
+// holds the configuration that the platform reports, so that a plan shows
+// where it differs from what is desired.
+func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id string) (resource.Record, error) {
+	rec := resource.Record{Address: d.Address(), Name: d.Name(), Type: d.Type(), Provider: d.Provider(), ID: id, DependsOn: d.DependsOn(), Lifecycle: d.Lifecycle()}
+	importer, ok := provider.(sdk.Importer)
+	if !ok {
+		return rec, fault.New(fault.Provider, "provider %q cannot import", d.Provider().Kind).At(d.Pos())
+	}
+	res, err := importer.Import(ctx, &sdk.ImportRequest{Type: d.Type(), ID: id, Ownership: d.Ownership()})
+	if err != nil {
+		return rec, fault.Wrap(fault.Provider, err, "import %s %q", d.Type(), id).At(d.Pos())
+	}
+	rec.ID = res.ID
+	if res.Name != "" {
+		rec.Name = res.Name
+	}
+	rec.Config = res.Config.Bytes()
+	rec.Digest = resource.Digest(rec.Config)
+	rec.Outputs = map[string]resource.RecordedOutput{}
+	for name, out := range res.Outputs {
+		if !out.Sensitive() {
+			rec.Outputs[name] = resource.RecordedOutput{Value: out.Reveal()}
+		}
+	}
+	return rec, nil
+}

@@ -1,0 +1,259 @@
+// Package graph is a directed acyclic graph whose nodes are done as soon as
+// what they depend on is done, several at a time. It knows nothing of what
+// the nodes are.
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Graph holds nodes in the order they were added. The zero Graph is empty
+// and ready. It is not safe for concurrent changes.
+type Graph[K comparable] struct {
+	order []K
+	index map[K]int
+	deps  [][]int // what a node waits for
+	users [][]int // what waits for a node
+}
+
+// Add adds a node; one that is there already stays as it is.
+func (g *Graph[K]) Add(k K) {
+	if _, ok := g.index[k]; ok {
+		return
+	}
+	if g.index == nil {
+		g.index = map[K]int{}
+	}
+	g.index[k] = len(g.order)
+	g.order = append(g.order, k)
+	g.deps = append(g.deps, nil)
+	g.users = append(g.users, nil)
+}
+
+// Edge says that from waits for to. Both are added where they are missing;
+// the same edge twice counts once.
+func (g *Graph[K]) Edge(from, to K) {
+	g.Add(from)
+	g.Add(to)
+	f, t := g.index[from], g.index[to]
+	if !slices.Contains(g.deps[f], t) {
+		g.deps[f] = append(g.deps[f], t)
+		g.users[t] = append(g.users[t], f)
+	}
+}
+
+// Has tells whether k is a node.
+func (g *Graph[K]) Has(k K) bool { _, ok := g.index[k]; return ok }
+
+// Len is the number of nodes.
+func (g *Graph[K]) Len() int { return len(g.order) }
+
+// Dependencies lists what k waits for.
+func (g *Graph[K]) Dependencies(k K) []K { return g.keys(g.deps, k) }
+
+// Dependents lists what waits for k.
+func (g *Graph[K]) Dependents(k K) []K { return g.keys(g.users, k) }
+
+func (g *Graph[K]) keys(lists [][]int, k K) []K {
+	i, ok := g.index[k]
+	if !ok {
+		return nil
+	}
+	keys := make([]K, len(lists[i]))
+	for j, n := range lists[i] {
+		keys[j] = g.order[n]
+	}
+	return keys
+}
+
+// CycleError names nodes that wait for each other, the first one again last.
+type CycleError[K comparable] struct{ Nodes []K }
+
+// Error shows the cycle: a -> b -> a.
+func (e *CycleError[K]) Error() string {
+	names := make([]string, len(e.Nodes))
+	for i, k := range e.Nodes {
+		names[i] = fmt.Sprint(k)
+	}
+	return "cycle: " + strings.Join(names, " -> ")
+}
+
+// Sort returns the nodes so that each stands after what it waits for, and
+// otherwise in the order they were added, or a *CycleError.
+func (g *Graph[K]) Sort() ([]K, error) {
+	const (
+		fresh = iota
+		open
+		done
+	)
+	state := make([]byte, len(g.order))
+	sorted := make([]K, 0, len(g.order))
+	type frame struct{ node, next int }
+	for root := range g.order {
+		if state[root] != fresh {
+			continue
+		}
+		stack := []frame{{root, 0}}
+		state[root] = open
+		for len(stack) > 0 {
+			top := &stack[len(stack)-1]
+			if top.next == len(g.deps[top.node]) {
+				state[top.node] = done
+				sorted = append(sorted, g.order[top.node])
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			n := g.deps[top.node][top.next]
+			top.next++
+			switch state[n] {
+			case fresh:
+				state[n] = open
+				stack = append(stack, frame{n, 0})
+			case open:
+				return nil, g.cycle(func(yield func(int)) {
+					for _, f := range stack {
+						yield(f.node)
+					}
+				}, n)
+			}
+		}
+	}
+	return sorted, nil
+}
+
+// cycle cuts the path of a search down to the part that begins at node.
+func (g *Graph[K]) cycle(path func(func(int)), node int) error {
+	var nodes []K
+	path(func(n int) {
+		if n == node || len(nodes) > 0 {
+			nodes = append(nodes, g.order[n])
+		}
+	})
+	return &CycleError[K]{append(nodes, g.order[node])}
+}
+
+// ErrSkipped is the outcome of a node that was not started.
+var ErrSkipped = errors.New("skipped")
+
+// SkipError says which node's failure kept another from being started; its
+// zero Because stands for a walk that was stopped.
+type SkipError[K comparable] struct {
+	Because K
+	Stopped bool
+}
+
+// Error says why.
+func (e *SkipError[K]) Error() string {
+	if e.Stopped {
+		return "not started: the run was stopped"
+	}
+	return fmt.Sprintf("not started: %v failed", e.Because)
+}
+
+// Is makes every skip match [ErrSkipped].
+func (e *SkipError[K]) Is(target error) bool { return target == ErrSkipped }
+
+// Walk calls fn for each node as soon as what it waits for is done, at most
+// parallelism at a time. A failure keeps only what waits for it, directly or
+// not, from being started. Once stop closes or ctx ends nothing new starts.
+// It returns the outcome of every node that did not succeed, and only after
+// all calls of fn have returned.
+func (g *Graph[K]) Walk(ctx context.Context, parallelism int, stop <-chan struct{}, fn func(context.Context, K) error) map[K]error {
+	w := &walk[K]{g: g, waiting: make([]int, len(g.order)), failed: map[K]error{}, results: make(chan result, max(1, parallelism))}
+	for i := range g.order {
+		if w.waiting[i] = len(g.deps[i]); w.waiting[i] == 0 {
+			w.ready = append(w.ready, i)
+		}
+	}
+	running, stopped := 0, false
+	for {
+		for len(w.ready) > 0 && running < max(1, parallelism) && !stopped {
+			if stopped = closed(stop) || ctx.Err() != nil; stopped {
+				break
+			}
+			i := w.ready[0]
+			w.ready = w.ready[1:]
+			running++
+			go func() { w.results <- result{i, fn(ctx, g.order[i])} }()
+		}
+		if running == 0 {
+			break
+		}
+		r := <-w.results
+		running--
+		w.finish(r)
+	}
+	w.skipRest()
+	return w.failed
+}
+
+type result struct {
+	node int
+	err  error
+}
+
+// walk is the state of one Walk; only its own goroutine touches it.
+type walk[K comparable] struct {
+	g       *Graph[K]
+	waiting []int
+	ready   []int
+	failed  map[K]error
+	results chan result
+}
+
+func (w *walk[K]) finish(r result) {
+	key := w.g.order[r.node]
+	if r.err != nil {
+		w.failed[key] = r.err
+		w.skipUsers(r.node, key)
+		return
+	}
+	for _, u := range w.g.users[r.node] {
+		if w.waiting[u]--; w.waiting[u] == 0 {
+			w.ready = append(w.ready, u)
+		}
+	}
+}
+
+// skipUsers marks all that waits for a failed node.
+func (w *walk[K]) skipUsers(node int, because K) {
+	stack := slices.Clone(w.g.users[node])
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		key := w.g.order[n]
+		if _, seen := w.failed[key]; seen {
+			continue
+		}
+		w.failed[key] = &SkipError[K]{Because: because}
+		w.waiting[n] = -1
+		stack = append(stack, w.g.users[n]...)
+	}
+}
+
+// skipRest marks what a stop left undone.
+func (w *walk[K]) skipRest() {
+	for _, i := range w.ready {
+		w.failed[w.g.order[i]] = &SkipError[K]{Stopped: true}
+	}
+	for i, n := range w.waiting {
+		if n > 0 {
+			if _, seen := w.failed[w.g.order[i]]; !seen {
+				w.failed[w.g.order[i]] = &SkipError[K]{Stopped: true}
+			}
+		}
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
