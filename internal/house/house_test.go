@@ -42,7 +42,7 @@ var rules = []rule{
 	{"graph", stdlib},
 	{"plan", []string{"resource", "graph", "sdk", "fault", "kind"}},
 	{"apply", []string{"plan", "graph", "event", "sdk", "resource", "fault"}},
-	{"state", []string{"resource", "fault", "sdk", "kind"}},
+	{"state", []string{"resource", "fault", "sdk", "kind", "atomicfile"}},
 	{"state/statetest", []string{"state", "resource", "fault", "sdk"}},
 	{"state/*", []string{"state", "fault", "resource", "state/statetest"}},
 	{"deliver", []string{"resource", "secret", "event", "fault", "sdk"}},
