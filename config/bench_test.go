@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// big is an application file of n modules of type core.data.
-func big(n int) []byte {
+// large is an application file of n modules of type core.data.
+func large(n int) []byte {
 	var b strings.Builder
 	b.WriteString("version: 1\nproject: big\nenvironments: {local: {}}\nmodules:\n")
 	for i := range n {
@@ -17,7 +17,7 @@ func big(n int) []byte {
 }
 
 func BenchmarkLoad10000(b *testing.B) {
-	data := big(10_000)
+	data := large(10_000)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
