@@ -57,13 +57,28 @@ func connect(ctx context.Context, address string, readOnly bool, notice func(str
 	return d, nil
 }
 
+// unreachable explains a failed connection. What may pass by itself has the
+// code of a platform that failed, so that the caller can try again.
 func (d *database) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fault.Wrap(fault.Interrupted, ctx.Err(), "connect to %s", d.where)
 	}
-	return fault.Wrap(fault.Environment, d.clean(err), "%s cannot be reached", d.where).
-		WithHint("is it running, may this machine connect to it, and are user and password right?")
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code != startingUp {
+		text, _ := describe(err)
+		return fault.Wrap(fault.Environment, d.clean(errors.New(text)), "%s refuses the connection", d.where).
+			WithHint("are the user, the password and the name of the database right?")
+	}
+	code := fault.Provider
+	if d.file != "" {
+		code = fault.Environment
+	}
+	return fault.Wrap(code, d.clean(err), "%s cannot be reached", d.where).
+		WithHint("is it running, and may this machine connect to it?")
 }
+
+// startingUp is what a server answers that is not ready yet.
+const startingUp = "57P03"
 
 // errAbsent is the error of a SQLite database whose file is not there yet.
 var errAbsent = errors.New("the database does not exist yet")
