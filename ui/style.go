@@ -1,0 +1,45 @@
+// Package ui shows things to people: errors with their place in a file, plans,
+// the progress of a run, outputs, tables; and asks for a yes. It writes to the
+// writers it is given and decides nothing.
+package ui
+
+import "strings"
+
+// Style says how to write.
+type Style struct {
+	// Color allows ANSI colours.
+	Color bool
+	// Width is the terminal's, in columns; 0 is not known.
+	Width int
+}
+
+// The colours, as SGR parameters.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	cyan   = "36"
+	bold   = "1"
+	dim    = "2"
+)
+
+func (s Style) paint(color, text string) string {
+	if !s.Color || text == "" {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+// printable replaces control characters, which could move the cursor or
+// hide text, by visible ones.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return ' '
+		}
+		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '�'
+		}
+		return r
+	}, s)
+}
