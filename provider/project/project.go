@@ -75,6 +75,7 @@ func New(o Options) sdk.Provider {
 	p := &place{o.BaseDir}
 	return &provider{place: p, types: []resourceType{
 		&image{place: p, store: build.NewStore(o.ImagesDir), builders: o.Builders},
+		&migration{place: p, now: o.Now},
 	}}
 }
 
@@ -204,15 +205,17 @@ func coded(doing string, err error) error {
 	return e
 }
 
-// codeOf maps the codes of a fault. Nothing maps to those that the host tries
-// again: build, migrate and verify try again by themselves.
+// codeOf maps the codes of a fault. Only a platform that did not answer maps
+// to a code that the host tries again.
 func codeOf(f *fault.Error) sdk.Code {
 	switch f.Code {
 	case fault.Config, fault.Usage, fault.NotFound, fault.Refused:
 		return sdk.CodeInvalid
 	case fault.Environment:
 		return sdk.CodeUnsupported
-	case fault.Locked, fault.Integrity:
+	case fault.Provider:
+		return sdk.CodeUnavailable
+	case fault.Locked, fault.Integrity, fault.State:
 		return sdk.CodeConflict
 	case fault.Interrupted:
 		if errors.Is(f, context.DeadlineExceeded) {
