@@ -32,8 +32,9 @@ type Options struct {
 	Builders map[string]build.Builder
 	// Transport makes the gates' HTTP requests; nil is the real one.
 	Transport http.RoundTripper
-	// Now is the clock; nil is the system's.
-	Now func() time.Time
+	// Now and Sleep are the clock; nil is the system's.
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // resourceType is one type's share of [sdk.Provider].
@@ -64,7 +65,7 @@ type provider struct {
 	types []resourceType
 }
 
-// New makes the provider.
+// New makes the provider. Its types are sorted by name.
 func New(o Options) sdk.Provider {
 	if o.Builders == nil {
 		o.Builders = build.Builders()
@@ -74,6 +75,7 @@ func New(o Options) sdk.Provider {
 	}
 	p := &place{o.BaseDir}
 	return &provider{place: p, types: []resourceType{
+		&gate{place: p, transport: o.Transport, now: o.Now, sleep: o.Sleep},
 		&image{place: p, store: build.NewStore(o.ImagesDir), builders: o.Builders},
 		&migration{place: p, now: o.Now},
 	}}
