@@ -104,7 +104,10 @@ func (w *work) create(ctx context.Context, d resource.Desired, promised sdk.Outp
 		}
 		return w.createFailed(ctx, provider, d, resolved, in, rep, err)
 	}
-	rec := w.record(d, resolved, res.ID, res.Outputs)
+	rec, err := w.record(d, resolved, res.ID, res.Outputs)
+	if err != nil {
+		return err
+	}
 	rec.Created = rec.Updated
 	if err := w.Journal.Result(ctx, in.Key, rec); err != nil {
 		return err
@@ -134,7 +137,10 @@ func (w *work) createFailed(ctx context.Context, provider sdk.Provider, d resour
 	if id == "" {
 		return errors.Join(failure, w.Journal.Abandon(ctx, in.Key))
 	}
-	rec := w.record(d, resolved, id, nil)
+	rec, err := w.record(d, resolved, id, nil)
+	if err != nil {
+		return errors.Join(failure, err)
+	}
 	rec.Status, rec.Created = resource.Tainted, rec.Updated
 	return errors.Join(failure, w.Journal.Result(ctx, in.Key, rec))
 }
@@ -189,7 +195,10 @@ func (w *work) update(ctx context.Context, c *plan.Update) error {
 		rec.Status, rec.Updated, rec.Run = resource.Failed, w.Now(), w.Run
 		return errors.Join(failure, w.Journal.Result(ctx, in.Key, rec))
 	}
-	rec := w.record(c.Desired, resolved, res.ID, res.Outputs)
+	rec, err := w.record(c.Desired, resolved, res.ID, res.Outputs)
+	if err != nil {
+		return err
+	}
 	rec.Created = c.Prior.Created
 	if err := w.Journal.Result(ctx, in.Key, rec); err != nil {
 		return err
@@ -200,7 +209,10 @@ func (w *work) update(ctx context.Context, c *plan.Update) error {
 
 // rewrite changes the record alone.
 func (w *work) rewrite(ctx context.Context, c *plan.Update, resolved resource.Resolved) error {
-	rec := w.record(c.Desired, resolved, c.Prior.ID, nil)
+	rec, err := w.record(c.Desired, resolved, c.Prior.ID, nil)
+	if err != nil {
+		return err
+	}
 	rec.Outputs, rec.Created, rec.Status = c.Prior.Outputs, c.Prior.Created, c.Prior.Status
 	if err := w.Journal.Result(ctx, "", rec); err != nil {
 		return err
@@ -276,7 +288,7 @@ func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 	if err != nil {
 		return err
 	}
-	rec, err := Import(ctx, provider, c.Desired, c.ID)
+	rec, err := Import(ctx, provider, c.Desired, c.ID, w.Fingerprint)
 	if err != nil {
 		return err
 	}
@@ -292,12 +304,13 @@ func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 }
 
 // record is what state keeps of a resource that was made or changed.
-func (w *work) record(d resource.Desired, r resource.Resolved, id string, outputs sdk.Outputs) resource.Record {
+func (w *work) record(d resource.Desired, r resource.Resolved, id string, outputs sdk.Outputs) (resource.Record, error) {
+	recorded, err := w.recordOutputs(d, outputs)
 	return resource.Record{
 		Address: d.Address(), Name: d.Name(), Type: d.Type(), Provider: d.Provider(), ID: id, Config: r.Canonical, Digest: r.Digest,
-		Outputs: w.recordOutputs(d, outputs), DependsOn: d.DependsOn(), Lifecycle: d.Lifecycle(), SchemaVersion: w.schema.SchemaVersion,
+		Outputs: recorded, DependsOn: d.DependsOn(), Lifecycle: d.Lifecycle(), SchemaVersion: w.schema.SchemaVersion,
 		Updated: w.Now(), Run: w.Run,
-	}
+	}, err
 }
 
 // marked gives outputs the sensitivity that the module or schema demands.
@@ -318,9 +331,9 @@ func (w *work) sensitive(d resource.Desired, name string, out sdk.Output) bool {
 	return out.Sensitive() || s != nil && s.Sensitive
 }
 
-func (w *work) recordOutputs(d resource.Desired, outputs sdk.Outputs) map[string]resource.RecordedOutput {
+func (w *work) recordOutputs(d resource.Desired, outputs sdk.Outputs) (map[string]resource.RecordedOutput, error) {
 	if len(outputs) == 0 {
-		return nil
+		return nil, nil
 	}
 	recorded := make(map[string]resource.RecordedOutput, len(outputs))
 	for name, out := range outputs {
@@ -330,13 +343,15 @@ func (w *work) recordOutputs(d resource.Desired, outputs sdk.Outputs) map[string
 		}
 		r := resource.RecordedOutput{Sensitive: true, Fingerprint: w.Fingerprint(out.Reveal())}
 		if w.Seal != nil {
-			if sealed, err := w.Seal(out.Reveal()); err == nil {
-				r.Sealed = sealed
+			sealed, err := w.Seal(out.Reveal())
+			if err != nil {
+				return nil, fault.Wrap(fault.State, err, "seal output %q of %q", name, d.Address())
 			}
+			r.Sealed = sealed
 		}
 		recorded[name] = r
 	}
-	return recorded
+	return recorded, nil
 }
 
 // checkResult holds a provider to its own schema and promises.

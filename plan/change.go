@@ -156,7 +156,7 @@ func created(r resource.Resolved) []sdk.FieldChange {
 // what is desired.
 func NewUpdate(c *Adopt, found resource.Record, settled resource.Resolved) *Update {
 	u := &Update{base: c.base, target: c.target, Prior: found}
-	u.fields = diffJSON(found.Config, settled.Canonical)
+	u.fields = diffJSON(normal(found.Config), settled.Canonical)
 	u.RecordOnly = len(u.fields) == 0
 	return u
 }

@@ -62,6 +62,22 @@ func walkObjects(at sdk.Path, before, after map[string]json.RawMessage, out *[]s
 	}
 }
 
+// normal is recorded JSON as it is written when it is resolved: storage may
+// have written the same text otherwise (escapes, white space).
+func normal(raw json.RawMessage) json.RawMessage {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return raw
+	}
+	canonical, err := resource.Canonical(v)
+	if err != nil {
+		return raw
+	}
+	return canonical
+}
+
 // object decodes a JSON object; nil where it is none, or a mark.
 func object(raw json.RawMessage) map[string]json.RawMessage {
 	if len(raw) == 0 || raw[0] != '{' {

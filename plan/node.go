@@ -155,7 +155,10 @@ func (n *nodePlan) compare(obs Observation) error {
 	if err := n.ignore(); err != nil {
 		return err
 	}
-	fields := diffJSON(n.rec.Config, n.resolved.Canonical)
+	var fields []sdk.FieldChange
+	if n.rec.Digest != n.resolved.Digest {
+		fields = diffJSON(normal(n.rec.Config), n.resolved.Canonical)
+	}
 	if n.rec.Name != n.d.Name() {
 		fields = append(fields, sdk.FieldChange{Path: namePath, Action: sdk.ActionReplace, Before: quoted(n.rec.Name), After: quoted(n.d.Name())})
 	}
@@ -188,36 +191,10 @@ func (n *nodePlan) ignore() error {
 	return nil
 }
 
-// drift lists where the platform differs from the record, at places that it
-// can report and that the configuration sets.
+// drift lists where the platform differs from the record, but for what the
+// module wants ignored.
 func (n *nodePlan) drift(obs Observation) []sdk.FieldChange {
-	if obs.Read == nil || len(obs.Read.Config.JSON) == 0 {
-		return nil
-	}
-	var drifted []sdk.FieldChange
-	recorded := object(n.rec.Config)
-	for key, now := range object(obs.Read.Config.JSON) {
-		before, ok := recorded[key]
-		if !ok {
-			continue
-		}
-		var fields []sdk.FieldChange
-		walkDiff(sdk.Path("").Child(key), now, before, &fields)
-		for _, f := range fields {
-			if f.Sensitive || n.walker.Computed(f.Path) || n.walker.WriteOnly(f.Path) || n.ignored(f.Path) {
-				continue
-			}
-			f.Reason = "changed outside wfctl"
-			drifted = append(drifted, f)
-		}
-	}
-	slices.SortFunc(drifted, func(a, b sdk.FieldChange) int {
-		if a.Path < b.Path {
-			return -1
-		}
-		return 1
-	})
-	return drifted
+	return slices.DeleteFunc(driftFields(*n.rec, obs, n.walker), func(f sdk.FieldChange) bool { return n.ignored(f.Path) })
 }
 
 func (n *nodePlan) ignored(p sdk.Path) bool {

@@ -117,7 +117,7 @@ func value(raw json.RawMessage, f sdk.FieldChange) string {
 	case raw == nil:
 		return "(none)"
 	}
-	text := printable(string(raw))
+	text := printable(plain(raw))
 	if r := []rune(text); len(r) > 200 {
 		text = string(r[:200]) + fmt.Sprintf("… (%d more characters)", len(r)-200)
 	}
@@ -161,4 +161,9 @@ func PlanMarkdown(w io.Writer, p *plan.Plan) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// plain is JSON as people read it: without escapes for HTML.
+func plain(raw json.RawMessage) string {
+	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(raw))
 }

@@ -1,0 +1,70 @@
+# What a machine needs: Go and make. Everything else is fetched as Go modules;
+# `make services` installs the real servers that further tests use.
+
+SHELL := /bin/bash
+GO ?= go
+BIN := bin/wfctl
+TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wfctl-tools
+GUESTBOOK := examples/guestbook
+WFCTL := $(CURDIR)/$(BIN) -C $(GUESTBOOK) --env local
+MODULES := . sdk $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod plugins/*/go.mod))
+GOLANGCI_VERSION := v2.15.0
+export CGO_ENABLED ?= 0
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: build demo demo-up demo-down test check lint cross gen bench bench-peers services services-stop test-services torture clean
+
+build: ## the binary, bin/wfctl
+	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
+
+demo: demo-up ## the main job on the example, and back to nothing
+	$(WFCTL) up
+	$(MAKE) --no-print-directory demo-down
+
+demo-up: build ## the example up and running
+	$(WFCTL) up
+	url=$$($(WFCTL) infra outputs --module web --output url) && cd $(GUESTBOOK) && $(GO) run ./cmd/guestbookctl "$$url" "make demo" "Hello from the demo"
+
+demo-down: build ## the example stopped and removed
+	$(WFCTL) down --approve
+
+test: ## every test that needs nothing but Go
+	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(if $(RACE),-race) ./...); done
+
+check: cross lint ## formatting, vet, lint, all platforms, the house's rules
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
+	@set -e; for m in $(MODULES); do (cd $$m && $(GO) vet ./...); done
+	$(GO) test ./internal/house
+
+cross: ## it builds for every platform that it is released for
+	@set -e; for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "build $$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/wfctl; done; done
+
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+	@set -e; for m in $(MODULES); do (cd $$m && $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --config $(CURDIR)/.golangci.yml ./...); done
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
+	mkdir -p $(TOOLS)
+	GOWORK=off GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(TOOLS)/tmp/golangci-lint $@
+
+bench: ## all benchmarks, as benchstat reads them
+	@set -e; for m in $(MODULES); do (cd $$m && $(GO) test -run '^$$' -bench . -benchmem -count $(or $(COUNT),6) ./...); done
+
+bench-peers: build ## beside Terraform, where it is on PATH
+	$(GO) run ./internal/benchpeers -wfctl $(BIN)
+
+torture: build ## kill -9 at random instants, 100 rounds
+	$(GO) run ./internal/torture -wfctl $(BIN) -rounds $(or $(ROUNDS),100)
+
+services: ## install and start the real servers that test-services uses
+	./scripts/services start
+
+services-stop:
+	./scripts/services stop
+
+test-services: ## the tests that need real servers
+	@set -e; eval "$$(./scripts/services env)"; $(GO) test -tags services ./state/... ./migrate/... ./provider/local/...
+
+clean:
+	rm -rf bin

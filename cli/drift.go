@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gocodealone/wfctl/engine"
+	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/ui"
+)
+
+func (a *App) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "How the recorded resources are", Args: cobra.NoArgs,
+		Long:    "Ask the platforms how each recorded resource is.\n\nExit status: 0 all work; 1 something does not, or failed; 2 wrong usage.",
+		Example: "  wfctl infra status --env local\n  wfctl infra status --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.looking(cmd.Context(), func(_ *engine.Project, w *engine.Work) error { return a.runStatus(cmd.Context(), w) })
+		},
+	}
+}
+
+func (a *App) runStatus(ctx context.Context, w *engine.Work) error {
+	list, err := w.Status(ctx)
+	if err != nil {
+		return err
+	}
+	rows, well := [][]string{{"ADDRESS", "TYPE", "NAME", "STATUS", "REASON"}}, true
+	for _, s := range list {
+		rows = append(rows, []string{s.Address, s.Type, s.Name, string(s.Status), s.Reason})
+		well = well && (s.Status == "healthy" || s.Status == "starting")
+	}
+	if a.flags.json {
+		err = a.printJSON(list)
+	} else {
+		err = ui.Table(a.Stdout, rows)
+	}
+	if err == nil && !well {
+		return exitStatus(1)
+	}
+	return err
+}
+
+func (a *App) driftCommand() *cobra.Command {
+	var exitCode bool
+	cmd := &cobra.Command{
+		Use: "drift", Short: "Differences between the platforms and the record", Args: cobra.NoArgs,
+		Long: `Read every resource from its platform and compare it with the record, field by
+field. What the platform computes does not count. Nothing is changed;
+` + "`infra apply --refresh`" + ` mends it.
+
+Exit status: 0 done; 1 failed; 2 wrong usage; 3 there is drift (with --exit-code).`,
+		Example: "  wfctl infra drift --env staging\n  wfctl infra drift --exit-code --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.looking(cmd.Context(), func(_ *engine.Project, w *engine.Work) error {
+				return a.runDrift(cmd.Context(), w, exitCode)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when there is drift")
+	return cmd
+}
+
+func (a *App) runDrift(ctx context.Context, w *engine.Work, exitCode bool) error {
+	drifts, err := w.Drift(ctx)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		err = a.printJSON(drifts)
+	} else {
+		err = a.printDrift(drifts)
+	}
+	if err == nil && exitCode && len(drifts) > 0 {
+		return changesPending
+	}
+	return err
+}
+
+func (a *App) printDrift(drifts []engine.Drift) error {
+	var b strings.Builder
+	for _, d := range drifts {
+		fmt.Fprintf(&b, "%s  %s  %s", d.Address, d.Type, d.Status)
+		if d.Reason != "" {
+			fmt.Fprintf(&b, "  (%s)", d.Reason)
+		}
+		b.WriteString("\n")
+		for _, f := range d.Fields {
+			fmt.Fprintf(&b, "    %s: recorded %s, found %s\n", f.Path.Dotted(), f.Recorded, f.Found)
+		}
+	}
+	if len(drifts) == 0 {
+		b.WriteString("No drift: the platforms are as recorded.\n")
+	}
+	_, err := fmt.Fprint(a.Stdout, b.String())
+	return err
+}
+
+func (a *App) importCommand() *cobra.Command {
+	var c consent
+	cmd := &cobra.Command{
+		Use: "import ADDRESS ID", Short: "Bring an existing resource under management", Args: cobra.ExactArgs(2),
+		Long: `Record an existing resource under the address of a module that the
+configuration declares. Nothing on the platform changes; the next plan shows
+where it differs from the configuration.
+
+Exit status: 0 done; 1 failed; 2 refused or wrong usage.`,
+		Example: "  wfctl infra import db 9cc10173-e9ea-4176-9dbc-a4cee4c4ff30 --env staging",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.holding(cmd.Context(), "infra import", c, func(w *engine.Work) error {
+				rec, err := w.Import(cmd.Context(), resource.Address(args[0]), args[1])
+				if err != nil {
+					return err
+				}
+				a.say("imported %s as %s; `wfctl infra plan` shows where it differs", rec.ID, rec.Address)
+				if a.flags.json {
+					return a.printJSON(rec)
+				}
+				_, err = fmt.Fprint(a.Stdout, importedYAML(rec))
+				return err
+			})
+		},
+	}
+	c.register(cmd)
+	return cmd
+}
+
+// importedYAML is the module that matches what was imported. A configuration
+// is JSON, which is YAML.
+func importedYAML(rec resource.Record) string {
+	return fmt.Sprintf("modules:\n  - name: %s\n    type: %s\n    config: %s\n", rec.Address, rec.Type, rec.Config)
+}

@@ -1,0 +1,14 @@
+// Command wfctl takes an application from one YAML file to running, verified
+// and, when asked, gone.
+package main
+
+import (
+	"os"
+
+	"github.com/gocodealone/wfctl/builtin"
+	"github.com/gocodealone/wfctl/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(builtin.Kinds(), os.Args[1:]))
+}

@@ -1,0 +1,118 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/gocodealone/wfctl/apply"
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/plan"
+	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/sdk"
+)
+
+// A Drift is how one resource differs from its record.
+type Drift struct {
+	Address string            `json:"address"`
+	Type    string            `json:"type"`
+	Name    string            `json:"name"`
+	Status  string            `json:"status"` // gone, changed, unhealthy
+	Reason  string            `json:"reason,omitempty"`
+	Fields  []plan.DriftField `json:"fields,omitempty"`
+}
+
+// Drift reads every resource from its platform and compares with the record.
+func (w *Work) Drift(ctx context.Context) ([]Drift, error) {
+	drifts := []Drift{}
+	var records []resource.Record
+	for _, rec := range w.Records() {
+		if nodeKind(rec.Address) == "" {
+			records = append(records, rec)
+		}
+	}
+	seen, err := w.project.observe(ctx, records, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range records {
+		obs, ok := seen[rec.Key()]
+		if !ok {
+			continue
+		}
+		d := Drift{Address: addressOf(rec), Type: rec.Type, Name: rec.Name}
+		switch {
+		case obs.Gone:
+			d.Status, d.Reason = "gone", "not on the platform"
+		default:
+			schema, err := w.project.pool.Schema(rec.Provider, rec.Type)
+			if err != nil {
+				return nil, err
+			}
+			if d.Fields, err = plan.DriftOf(rec, obs, schema); err != nil {
+				return nil, err
+			}
+			if len(d.Fields) > 0 {
+				d.Status = "changed"
+			} else if !obs.Read.Healthy {
+				d.Status, d.Reason = "unhealthy", obs.Read.Reason
+			} else {
+				continue
+			}
+		}
+		drifts = append(drifts, d)
+	}
+	return drifts, nil
+}
+
+// Import brings an existing resource under management and returns its record.
+func (w *Work) Import(ctx context.Context, addr resource.Address, id string) (resource.Record, error) {
+	d, ok := w.project.Set.Node(addr)
+	if !ok || nodeKind(addr) != "" {
+		return resource.Record{}, fault.New(fault.NotFound, "the configuration has no module %q for %q", addr, w.project.Environment().Name()).
+			WithHint("declare it first: name, type and provider are enough")
+	}
+	if _, taken := w.log.View().Record(resource.Key{Address: addr}); taken {
+		return resource.Record{}, fault.New(fault.Refused, "%q is under management already", addr).
+			WithHint("`wfctl infra state rm %s` forgets it first", addr)
+	}
+	provider, err := w.project.pool.Provider(ctx, d.Provider())
+	if err != nil {
+		return resource.Record{}, err
+	}
+	rec, err := apply.Import(ctx, provider, d, id, w.log.Fingerprint)
+	if err != nil {
+		return rec, err
+	}
+	now := w.project.options.Now().UTC()
+	rec.Created, rec.Updated, rec.Run = now, now, w.project.Run
+	return rec, w.session.Result(ctx, "", rec)
+}
+
+// Images are the outputs of the images that were built.
+func (w *Work) Images(ctx context.Context) ([]Output, error) {
+	var all []Output
+	for _, rec := range w.Records() {
+		if nodeKind(rec.Address) != resource.ImagePrefix || rec.Deposed != "" {
+			continue
+		}
+		outs, err := w.recordOutputs(ctx, rec, nil, OutputOptions{})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, outs...)
+	}
+	return all, nil
+}
+
+// configOf resolves what is desired of an address now, for kinds that are
+// read by running a command.
+func (w *Work) configOf(addr resource.Address) sdk.Config {
+	d, ok := w.project.Set.Node(addr)
+	if !ok {
+		return sdk.Config{}
+	}
+	resolved, err := d.Config().Resolve(w.project.pool.scope())
+	if err != nil {
+		return sdk.Config{}
+	}
+	return resolved.Config
+}

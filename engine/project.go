@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gocodealone/wfctl/config"
+	"github.com/gocodealone/wfctl/event"
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/resolve"
+	"github.com/gocodealone/wfctl/resource"
+)
+
+// Options say which project to open, for which environment.
+type Options struct {
+	// Config is the application file; "" looks for app.yaml, then infra.yaml
+	// in Dir. Dir is the folder to work in, "" the current one.
+	Config, Dir string
+	// ProjectDir holds wfctl.yaml and .wfctl; "" is the application file's.
+	ProjectDir string
+	Env        string
+	Getenv     func(string) (string, bool)
+	Events     event.Sink
+	// Parallelism bounds how many changes run at once.
+	Parallelism int
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
+}
+
+// Project is an application file resolved for one environment.
+type Project struct {
+	File *config.File
+	Set  *resolve.Set
+	// BaseDir is the folder of the application file, Dir that of wfctl.yaml
+	// and .wfctl; both are absolute.
+	BaseDir, Dir string
+	// Run identifies this execution.
+	Run string
+
+	kinds   Kinds
+	options Options
+	events  event.Sink
+	pool    *pool
+}
+
+// Open loads the application file and resolves it. Nothing of the platform
+// is asked. The caller closes the project.
+func Open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
+	p, err := open(ctx, kinds, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range p.Set.Warnings {
+		p.warn(w)
+	}
+	return p, nil
+}
+
+// open is Open that returns what it could resolve beside what is wrong; the
+// project is nil where that is nothing.
+func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
+	o.setDefaults()
+	path, err := findConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	file, err := config.Load(ctx, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	p := &Project{File: file, BaseDir: filepath.Dir(path), Run: newRun(o.Now()), kinds: kinds, options: o, events: o.Events}
+	if p.Dir, err = projectDir(o, p.BaseDir); err != nil {
+		return nil, err
+	}
+	set, err := resolve.Resolve(file, resolve.Options{Env: o.Env, Getenv: o.Getenv})
+	if set == nil {
+		return nil, err
+	}
+	p.Set, p.pool = set, newPool(p)
+	return p, err
+}
+
+func (o *Options) setDefaults() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Events == nil {
+		o.Events = event.Discard
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.LookupEnv
+	}
+	if o.Parallelism < 1 {
+		o.Parallelism = 10
+	}
+}
+
+// Close ends what the project holds open.
+func (p *Project) Close(ctx context.Context) error { return p.pool.close(ctx) }
+
+// Environment is what the project was resolved for.
+func (p *Project) Environment() resource.Environment { return p.Set.Environment }
+
+// workDir is where things of this machine are kept.
+func (p *Project) workDir() string { return filepath.Join(p.Dir, ".wfctl") }
+
+func (p *Project) host() Host { return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir} }
+
+// warn tells of something that does not stop the command.
+func (p *Project) warn(w *fault.Error) {
+	p.events.Emit(event.Notice{Level: "warning", Message: w.Error(), Hint: w.Hint})
+}
+
+// Environments lists what the application file declares, without resolving.
+func Environments(ctx context.Context, o Options) ([]string, error) {
+	path, err := findConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	file, err := config.Load(ctx, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range file.Environments {
+		names = append(names, e.Name)
+	}
+	return names, nil
+}
+
+// findConfig returns the absolute path of the application file.
+func findConfig(o Options) (string, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return "", fault.Wrap(fault.Environment, err, "find the folder %q", o.Dir)
+	}
+	if o.Config != "" {
+		path := o.Config
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if _, err := os.Stat(path); err != nil {
+			return "", fault.Wrap(fault.NotFound, err, "open the application file").WithHint("--config names a file that exists")
+		}
+		return path, nil
+	}
+	for _, name := range []string{"app.yaml", "infra.yaml"} {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fault.New(fault.NotFound, "there is no app.yaml and no infra.yaml in %s", dir).
+		WithHint("name the file with --config, or start a project with `wfctl init`")
+}
+
+func projectDir(o Options, base string) (string, error) {
+	if o.ProjectDir == "" {
+		return base, nil
+	}
+	dir := o.ProjectDir
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(o.Dir, dir)
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fault.Wrap(fault.Environment, err, "find the project folder %q", o.ProjectDir)
+	}
+	if _, err := os.Stat(abs); err != nil {
+		return "", fault.Wrap(fault.NotFound, err, "open the project folder").WithHint("--project-dir names a folder that exists")
+	}
+	return abs, nil
+}
+
+// newRun makes an identifier that sorts by time.
+func newRun(now time.Time) string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails, by its documentation
+	return now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:])
+}

@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"path/filepath"
+	"time"
+
+	"github.com/gocodealone/wfctl/apply"
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/state"
+)
+
+// defaultBackend is used where the environment has no iac.state module: a
+// file in the project, never nothing.
+const defaultBackend = "sqlite"
+
+// backend finds the backend of the environment.
+func (p *Project) backend() (Backend, error) {
+	name := p.Set.State.Backend
+	if !p.Set.State.Declared {
+		name = defaultBackend
+	}
+	b, err := p.kinds.Backends.Get(name)
+	if err != nil {
+		return b, fault.Wrap(fault.Config, err, "iac.state").At(p.Set.State.Pos)
+	}
+	return b, nil
+}
+
+// openState opens the environment's state. What cannot be opened stops the
+// command; it never becomes "no state".
+func (p *Project) openState(ctx context.Context) (*state.Log, error) {
+	b, err := p.backend()
+	if err != nil {
+		return nil, err
+	}
+	req, err := p.backendRequest()
+	if err != nil {
+		return nil, err
+	}
+	driver, err := b.Open(ctx, req)
+	if err != nil {
+		return nil, faultOf(err, p.Set.State.Pos)
+	}
+	keys, err := state.KeyDir(p.options.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	log, err := state.Open(ctx, driver, state.Options{ID: p.statePlace(req), KeyDir: keys, Now: p.options.Now})
+	if err != nil {
+		_ = driver.Close()
+		return nil, err
+	}
+	return log, nil
+}
+
+func (p *Project) backendRequest() (BackendRequest, error) {
+	req := BackendRequest{ProjectDir: p.Dir, Project: p.Environment().Project(), Environment: p.Environment().Name(), Config: json.RawMessage("{}")}
+	if !p.Set.State.Declared || p.Set.State.Config == nil {
+		return req, nil
+	}
+	resolved, err := p.Set.State.Config.Resolve(unknownScope{})
+	if err != nil {
+		return req, err
+	}
+	if len(resolved.Config.Unknown) > 0 {
+		return req, fault.New(fault.Config, "the state cannot depend on a module's output: it must be open before anything is made").
+			At(p.Set.State.Config.Locate(resolved.Config.Unknown[0])).WithHint("name the place outright, or through a variable")
+	}
+	req.Config = resolved.Config.Bytes()
+	return req, nil
+}
+
+// statePlace names where the state is, for ever.
+func (p *Project) statePlace(req BackendRequest) string {
+	name := p.Set.State.Backend
+	if name == "" {
+		name = defaultBackend
+	}
+	place := name + " " + string(req.Config) + " " + req.Project + "/" + req.Environment
+	if name == "sqlite" || name == "filesystem" {
+		place += " in " + filepath.ToSlash(p.Dir)
+	}
+	return place
+}
+
+// ResetState accepts that the record of this environment is lost.
+func (p *Project) ResetState() error {
+	req, err := p.backendRequest()
+	if err != nil {
+		return err
+	}
+	keys, err := state.KeyDir(p.options.Getenv)
+	if err != nil {
+		return err
+	}
+	return state.Reset(keys, p.statePlace(req))
+}
+
+func (p *Project) holder(command string) state.Holder {
+	return state.Self(p.Run, command, p.options.Now())
+}
+
+// pendingIntents are the unsettled intents as apply takes them.
+func pendingIntents(v *state.View) []apply.Pending {
+	list := make([]apply.Pending, len(v.Pending))
+	for i, p := range v.Pending {
+		list[i] = apply.Pending{Intent: p.Intent, AssignedID: p.AssignedID, Over: p.Over}
+	}
+	return list
+}
+
+// StateInfo is what doctor tells of the state.
+type StateInfo struct {
+	Backend            string
+	Resources, Pending int
+}
+
+// StateInfo opens the state and looks.
+func (p *Project) StateInfo(ctx context.Context) (StateInfo, error) {
+	w, err := p.Look(ctx)
+	if err != nil {
+		return StateInfo{}, err
+	}
+	view := w.log.View()
+	info := StateInfo{Backend: defaultBackend, Resources: len(view.Records), Pending: len(view.Pending)}
+	if p.Set.State.Declared {
+		info.Backend = p.Set.State.Backend
+	}
+	return info, w.End(ctx)
+}
+
+// Record returns a record by address or resource name.
+func (w *Work) Record(name resource.Address) (resource.Record, error) { return w.record(name) }
+
+// Forget drops a record and leaves the resource alone.
+func (w *Work) Forget(ctx context.Context, addr resource.Address) error {
+	rec, err := w.record(addr)
+	if err != nil {
+		return err
+	}
+	return w.session.Forget(ctx, "", rec.Key())
+}
+
+// History yields what happened to the state, oldest first.
+func (w *Work) History(ctx context.Context) iter.Seq2[state.HistoryEntry, error] {
+	return w.log.History(ctx)
+}
+
+// Holder says who holds the lease; "" for nobody.
+func (w *Work) Holder() string {
+	if h := w.log.View().Lease; h != nil {
+		return h.String()
+	}
+	return ""
+}
+
+// Unlock breaks the lease.
+func (w *Work) Unlock(ctx context.Context) error {
+	_, err := w.log.Unlock(ctx, w.project.holder("infra state unlock"))
+	return err
+}
+
+// exported is the record as `infra state export` prints it.
+type exported struct {
+	Format      int                       `json:"format"`
+	Project     string                    `json:"project"`
+	Environment string                    `json:"environment"`
+	Lineage     string                    `json:"lineage"`
+	Serial      uint64                    `json:"serial"`
+	Exported    time.Time                 `json:"exported"`
+	Records     []resource.Record         `json:"records"`
+	Providers   []resource.ProviderRecord `json:"providers"`
+}
+
+// Export returns the whole record: "json", or "tfstate" as Terraform reads it.
+func (w *Work) Export(format string) ([]byte, error) {
+	view, env := w.log.View(), w.project.Environment()
+	switch format {
+	case "json":
+		return json.MarshalIndent(exported{1, env.Project(), env.Name(), view.Lineage, view.Seq, w.project.options.Now().UTC(), view.Records, view.Providers}, "", "  ")
+	case "tfstate":
+		return tfstate(view)
+	}
+	return nil, fault.New(fault.Usage, "there is no export format %q", format).WithHint("formats: json, tfstate")
+}

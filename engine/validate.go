@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/gocodealone/wfctl/config"
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/resolve"
+	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/sdk"
+)
+
+// Validate opens a project and reports all that is wrong with it: what does
+// not resolve, and, of what does, what does not fit its provider.
+func Validate(ctx context.Context, kinds Kinds, o Options) error {
+	p, err := open(ctx, kinds, o)
+	if p == nil {
+		return err
+	}
+	defer p.Close(ctx) //nolint:errcheck // nothing was configured
+	var faults, more fault.List
+	if err != nil && !errors.As(err, &faults) {
+		return err
+	}
+	for _, w := range p.Set.Warnings {
+		p.warn(w)
+	}
+	if err := p.Validate(ctx); errors.As(err, &more) {
+		faults = append(faults, more...)
+	} else if err != nil {
+		return err
+	}
+	return faults.Err()
+}
+
+// Validate checks every node against the schema of its provider and asks the
+// provider for what a schema cannot say. All faults are in one list.
+func (p *Project) Validate(ctx context.Context) error {
+	v := &validation{project: p, ctx: ctx, checker: resolve.NewChecker(), bad: map[resource.Address]bool{}}
+	for _, m := range p.Set.Providers {
+		v.provider(m)
+	}
+	v.state()
+	for _, d := range p.Set.Nodes {
+		if !v.bad[d.Provider().Address] {
+			v.faults = append(v.faults, v.node(d)...)
+		}
+	}
+	return v.faults.Err()
+}
+
+// validation is the state of one Validate.
+type validation struct {
+	project *Project
+	ctx     context.Context
+	checker *resolve.Checker
+	// bad are the providers that are not there: their nodes are left alone.
+	bad    map[resource.Address]bool
+	faults fault.List
+}
+
+func (v *validation) provider(m resolve.ProviderModule) {
+	in, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: m.Kind})
+	if err != nil {
+		v.faults = append(v.faults, faultOf(err, m.Pos))
+		v.bad[m.Address] = true
+		return
+	}
+	v.faults = append(v.faults, v.checker.CheckInput(in.schema.Config, m.Config, "provider \""+string(m.Address)+"\"")...)
+}
+
+func (v *validation) state() {
+	b, err := v.project.backend()
+	if err != nil {
+		v.faults = append(v.faults, faultOf(err, v.project.Set.State.Pos))
+		return
+	}
+	if s := v.project.Set.State; s.Declared && s.Config != nil {
+		v.faults = append(v.faults, v.checker.CheckInput(b.Schema, s.Config, "the state")...)
+	}
+}
+
+func (v *validation) node(d resource.Desired) []*fault.Error {
+	in, err := v.project.pool.ready(v.ctx, d.Provider())
+	if err != nil {
+		return []*fault.Error{faultOf(err, d.Pos())}
+	}
+	schema, f := v.checker.Type(in.schema, d)
+	if f != nil {
+		return []*fault.Error{f}
+	}
+	faults, warnings := v.checker.Declarations(schema, d)
+	for _, w := range warnings {
+		v.project.warn(w)
+	}
+	faults = append(faults, v.checker.References(d, v.schemaOf)...)
+	faults = append(faults, v.checker.Check(schema.Config, d)...)
+	if len(faults) > 0 {
+		return faults
+	}
+	resolved, err := d.Config().Resolve(unknownScope{})
+	if err != nil {
+		return []*fault.Error{faultOf(err, d.Pos())}
+	}
+	res, err := in.provider.Validate(v.ctx, &sdk.ValidateRequest{Type: d.Type(), Name: d.Name(), Config: resolved.Config})
+	if err != nil {
+		return []*fault.Error{faultOf(err, d.Pos())}
+	}
+	return v.project.diagnostics(res.Diagnostics, d)
+}
+
+// schemaOf finds the schema of a node's type; nil where there is none.
+func (v *validation) schemaOf(addr resource.Address) *sdk.ResourceSchema {
+	d, ok := v.project.Set.Node(addr)
+	if !ok {
+		return nil
+	}
+	in, err := v.project.pool.ready(v.ctx, d.Provider())
+	if err != nil {
+		return nil
+	}
+	return in.schema.Type(d.Type())
+}
+
+// diagnostics turns a provider's findings into faults; what is no error
+// becomes a warning.
+func (p *Project) diagnostics(found []sdk.Diagnostic, d resource.Desired) []*fault.Error {
+	var faults []*fault.Error
+	for _, diag := range found {
+		f := resolve.Fault(d.Config(), diag.Path, "%s: %s", d.Address(), diag.Message)
+		if diag.Hint != "" {
+			f = f.WithHint("%s", diag.Hint)
+		}
+		if diag.Severity == sdk.SeverityError || diag.Severity == "" {
+			faults = append(faults, f)
+		} else if diag.Severity == sdk.SeverityWarning {
+			p.warn(f)
+		}
+	}
+	return faults
+}
+
+// faultOf makes a fault of any error, at a position where it has none.
+func faultOf(err error, pos fault.Position) *fault.Error {
+	var f *fault.Error
+	if !asFault(err, &f) {
+		f = fault.Wrap(fault.Config, err, "the configuration is not valid")
+	}
+	if f.Pos.IsZero() {
+		f = f.At(pos)
+	}
+	return f
+}
+
+// Schema is the JSON Schema of the application file with the types of all
+// providers that are there.
+func Schema(ctx context.Context, kinds Kinds) (json.RawMessage, error) {
+	types := map[string]json.RawMessage{}
+	for _, name := range kinds.Providers.Names() {
+		factory, err := kinds.Providers.Get(name)
+		if err != nil {
+			return nil, err
+		}
+		schema, err := factory(Host{}).Schema(ctx)
+		if err != nil {
+			return nil, fault.Wrap(fault.Provider, err, "read the schema of provider %q", name)
+		}
+		for _, t := range schema.Types {
+			types[t.Name] = t.Config
+		}
+	}
+	return config.Schema(types)
+}
