@@ -18,11 +18,11 @@ import (
 
 // call is what the commands of one operation have in common.
 type call struct {
-	dir   string
-	env   []string
-	mask  *masker
-	grace time.Duration
-	cc    *commandConfig
+	dir           string
+	env           []string
+	mask          *masker
+	grace, linger time.Duration
+	cc            *commandConfig
 	// missing names the secrets that are recorded as fingerprints and not
 	// at hand.
 	missing []string
@@ -41,45 +41,65 @@ func inherited() []string {
 }
 
 func (c *command) call(cc *commandConfig, name, key string, prior sdk.Outputs) *call {
-	k := &call{dir: cc.Dir, cc: cc, grace: c.grace}
+	k := &call{dir: cc.Dir, cc: cc, grace: c.grace, linger: c.linger}
 	if !filepath.IsAbs(k.dir) {
 		k.dir = filepath.Join(c.baseDir, k.dir)
 	}
-	vars := map[string]string{}
+	vars := map[string]string{"WFCTL_ID": name, "WFCTL_NAME": name, "WFCTL_IDEMPOTENCY_KEY": key}
 	for _, v := range inherited() {
 		if value, ok := os.LookupEnv(v); ok {
 			vars[v] = value
 		}
 	}
-	for v, value := range cc.Env {
-		if value.present {
-			vars[v] = value.text
-		}
-	}
 	var secrets []string
-	for v, value := range cc.SensitiveEnv {
-		if !value.present {
-			value.text, value.present = os.LookupEnv(v)
-		}
-		if !value.present {
-			k.missing = append(k.missing, v)
-			continue
-		}
-		vars[v] = value.text
-		secrets = append(secrets, value.text)
-	}
-	for _, value := range prior {
+	for output, value := range prior {
+		vars["WFCTL_OUTPUT_"+variableName(output)] = text(value)
 		if value.Sensitive() {
 			secrets = append(secrets, text(value))
 		}
 	}
+	secrets = append(secrets, k.take(vars, "/env", cc.Env)...)
+	secrets = append(secrets, k.take(vars, "/sensitive_env", cc.SensitiveEnv)...)
 	slices.Sort(k.missing)
-	vars["WFCTL_ID"], vars["WFCTL_NAME"], vars["WFCTL_IDEMPOTENCY_KEY"] = name, name, key
 	for _, v := range slices.Sorted(maps.Keys(vars)) {
 		k.env = append(k.env, v+"="+vars[v])
 	}
 	k.mask = newMasker(secrets)
 	return k
+}
+
+// take adds the variables of one field and returns those that are secret. A
+// secret that state holds only as a fingerprint may be in wfctl's own
+// environment.
+func (k *call) take(vars map[string]string, field sdk.Path, from map[string]variable) (secrets []string) {
+	for name, value := range from {
+		secret := field == "/sensitive_env" || k.cc.source.IsSensitive(field.Child(name))
+		if !value.present && secret {
+			value.text, value.present = os.LookupEnv(name)
+		}
+		switch {
+		case !value.present:
+			k.missing = append(k.missing, name)
+			continue
+		case secret:
+			secrets = append(secrets, value.text)
+		}
+		vars[name] = value.text
+	}
+	return secrets
+}
+
+// variableName is the name of an output as one of a variable.
+func variableName(output string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, output)
 }
 
 // result is what a command left.
@@ -112,11 +132,8 @@ func (k *call) read(ctx context.Context) (result, bool, error) {
 		return r, false, k.failed(ctx, "read", k.cc.Read, err)
 	case r.exit == 0:
 		return r, true, nil
-	case r.exit == 1 && len(k.missing) == 0:
-		return r, false, nil
 	case r.exit == 1:
-		return r, false, sdk.Errorf(sdk.CodeUnauthorised, "the read command ran without %s and says that the thing does not exist", strings.Join(k.missing, ", ")).
-			WithHint("secrets are not recorded: set it in the environment of wfctl, so that the answer can be trusted")
+		return r, false, nil
 	}
 	return r, false, k.exited("read", r.exit, tail)
 }

@@ -14,6 +14,9 @@ type command struct {
 	baseDir string
 	// grace is how long a cancelled command may take to end by itself.
 	grace time.Duration
+	// linger is how long its pipes may stay open after it has ended: a
+	// daemon that it started may hold them for ever.
+	linger time.Duration
 }
 
 const commandSchema = `{
@@ -24,10 +27,10 @@ const commandSchema = `{
     "create": {"$ref": "#/$defs/argv", "description": "Makes the thing. It may print its outputs as one JSON object on standard output."},
     "read": {"$ref": "#/$defs/argv", "description": "Exits 0 when the thing exists, and may print its outputs as one JSON object; exits 1 when it does not exist. With it, an interrupted create is never done twice."},
     "update": {"$ref": "#/$defs/argv", "description": "Changes the thing in place. Without it, a changed create, dir, env or sensitive_env replaces the thing."},
-    "delete": {"$ref": "#/$defs/argv", "description": "Removes the thing. Without it there is nothing to do."},
+    "delete": {"$ref": "#/$defs/argv", "description": "Removes the thing. Without it there is nothing to do. Outputs that are recorded are in its environment as WFCTL_OUTPUT_NAME."},
     "dir": {"type": "string", "description": "The folder to run in, relative to the application file's."},
     "env": {"type": "object", "description": "Variables of the commands' environment.", "additionalProperties": {"type": ["string", "number", "boolean"]}},
-    "sensitive_env": {"type": "object", "description": "The same, for secrets: never shown or stored, given to the commands through their environment alone.", "x-sensitive": true, "additionalProperties": {"type": ["string", "number", "boolean"], "x-sensitive": true}},
+    "sensitive_env": {"type": "object", "description": "The same, for secrets: never shown or stored, given to the commands through their environment alone.", "additionalProperties": {"type": ["string", "number", "boolean"], "x-sensitive": true}},
     "sensitive_outputs": {"type": "array", "description": "Which outputs are sensitive. Without this key, all are.", "items": {"type": "string"}, "uniqueItems": true}
   },
   "$defs": {
@@ -72,9 +75,11 @@ func (c *command) validate(req *sdk.ValidateRequest) []sdk.Diagnostic {
 	return found
 }
 
-// runsCommand lists the fields whose change means that the thing itself is to
-// change; the others only say how it is looked after.
-var runsCommand = []string{"create", "update", "dir", "env", "sensitive_env"}
+// The fields whose change means that the thing itself is to change; those of
+// others say only how it is looked after.
+func concernsThing(path sdk.Path) bool {
+	return path == "" || slices.Contains([]string{"create", "dir", "env", "sensitive_env"}, path.Segments()[0])
+}
 
 func (c *command) diff(req *sdk.DiffRequest) (*sdk.DiffResponse, error) {
 	cc, err := decodeCommand(req.Config)
@@ -95,17 +100,13 @@ func (c *command) diff(req *sdk.DiffRequest) (*sdk.DiffResponse, error) {
 }
 
 func (c *command) change(req *sdk.DiffRequest, cc *commandConfig, path sdk.Path) sdk.FieldChange {
-	f := sdk.FieldChange{
-		Path: path, Action: sdk.ActionUpdate,
-		Sensitive: touches(req.Config.Sensitive, path) || path.HasPrefix("/sensitive_env"),
-		Unknown:   touches(req.Config.Unknown, path),
-	}
-	if f.Path.HasPrefix("/update") && len(cc.Update) == 0 {
-		return f
-	}
-	if runs(path) && len(cc.Update) == 0 {
-		f.Action = sdk.ActionReplace
-		f.Reason = "no update command is given"
+	f := sdk.FieldChange{Path: path, Action: sdk.ActionIgnore, Unknown: touches(req.Config.Unknown, path)}
+	f.Sensitive = touches(req.Config.Sensitive, path) || path.HasPrefix("/sensitive_env")
+	switch {
+	case concernsThing(path) && len(cc.Update) == 0:
+		f.Action, f.Reason = sdk.ActionReplace, "it has no update command"
+	case concernsThing(path), path.HasPrefix("/sensitive_outputs"):
+		f.Action = sdk.ActionUpdate
 	}
 	if !f.Sensitive {
 		f.Before = lookup(req.Prior.Config, path)
@@ -114,10 +115,6 @@ func (c *command) change(req *sdk.DiffRequest, cc *commandConfig, path sdk.Path)
 		}
 	}
 	return f
-}
-
-func runs(path sdk.Path) bool {
-	return path == "" || slices.Contains(runsCommand, path.Segments()[0])
 }
 
 // lookup returns the value at a path, nil where there is none or where it is
@@ -198,37 +195,37 @@ func firstError(errs ...error) error {
 }
 
 // read runs the read command. Without one, what is recorded counts as there,
-// and what is not recorded as absent: an interrupted create runs again.
+// and what is not recorded as absent: an interrupted create runs again. The
+// same holds where the command says "absent" and ran without its secrets, for
+// then it may not have been let in: create asks again before it does anything.
 func (c *command) read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
 	cc, err := readConfig(req)
 	if err != nil {
 		return nil, err
 	}
 	res := &sdk.ReadResponse{ID: req.Name, Name: req.Name, Healthy: true}
-	if req.ID != "" {
+	recorded := req.ID != ""
+	if recorded {
 		res.ID = req.ID
 	}
-	var prior sdk.Outputs
 	if req.Prior != nil {
-		prior = req.Prior.Outputs
+		recorded = recorded || req.Prior.ID != ""
+		res.Outputs = req.Prior.Outputs
 	}
-	if len(cc.Read) == 0 {
-		if req.ID == "" {
-			return nil, sdk.Errorf(sdk.CodeNotFound, "core.command %q has no read command: nothing is known of it", req.Name)
+	var out result
+	there, sure := recorded, false
+	call := c.call(cc, req.Name, req.IdempotencyKey, res.Outputs)
+	if len(cc.Read) > 0 {
+		if out, there, err = call.read(ctx); err != nil {
+			return nil, err
 		}
-		res.Outputs = prior
-		return res, nil
+		sure = there || len(call.missing) == 0
 	}
-	out, there, err := c.call(cc, req.Name, req.IdempotencyKey, prior).read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !there {
-		return nil, sdk.Errorf(sdk.CodeNotFound, "core.command %q: its read command says that it does not exist", req.Name)
-	}
-	res.Outputs = cc.outputs(out)
-	if out.outputs == nil {
-		res.Outputs = prior
+	switch {
+	case there && out.outputs != nil:
+		res.Outputs = cc.outputs(out)
+	case !there && (sure || !recorded):
+		return nil, sdk.Errorf(sdk.CodeNotFound, "core.command %q does not exist, by its read command", req.Name)
 	}
 	return res, nil
 }
@@ -255,7 +252,7 @@ func (c *command) update(ctx context.Context, req *sdk.UpdateRequest, report sdk
 	}
 	call := c.call(cc, req.Name, req.IdempotencyKey, prior)
 	var out result
-	if len(cc.Update) > 0 && (len(req.Changes) == 0 || slices.ContainsFunc(req.Changes, func(f sdk.FieldChange) bool { return runs(f.Path) })) {
+	if len(cc.Update) > 0 && (len(req.Changes) == 0 || slices.ContainsFunc(req.Changes, func(f sdk.FieldChange) bool { return concernsThing(f.Path) })) {
 		if out, err = call.run(ctx, "update", cc.Update, report); err != nil {
 			return nil, err
 		}

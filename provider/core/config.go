@@ -19,6 +19,9 @@ type commandConfig struct {
 	Env              map[string]variable `json:"env"`
 	SensitiveEnv     map[string]variable `json:"sensitive_env"`
 	SensitiveOutputs *[]string           `json:"sensitive_outputs"`
+
+	// source is what it was decoded from.
+	source sdk.Config
 }
 
 // variable is the value of a variable. It is missing where it is unknown, or
@@ -50,6 +53,10 @@ func decodeCommand(c sdk.Config) (*commandConfig, error) {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&cc); err != nil {
 		return nil, sdk.Errorf(sdk.CodeInvalid, "the configuration of core.command cannot be used: %v", decodeReason(err))
+	}
+	cc.source = c
+	for _, env := range []map[string]variable{cc.Env, cc.SensitiveEnv} {
+		delete(env, "$fingerprint") // a secret as a whole, that is not at hand
 	}
 	return &cc, nil
 }

@@ -31,7 +31,7 @@ type provider struct {
 
 // New makes the provider.
 func New() sdk.Provider {
-	c := &command{grace: 5 * time.Second}
+	c := &command{grace: 5 * time.Second, linger: 2 * time.Second}
 	return &provider{command: c, types: map[string]resourceType{TypeData: data{}, TypeCommand: c}}
 }
 

@@ -20,9 +20,6 @@ const (
 	// maxLine and maxOutputs bound what is kept of a command's output.
 	maxLine    = 8 << 10
 	maxOutputs = 4 << 20
-	// pipeDelay is how long the pipes may stay open after the command has
-	// ended: a daemon that it started may hold them for ever.
-	pipeDelay = 2 * time.Second
 )
 
 // exec runs a command to its end and returns its exit status, its outputs
@@ -56,7 +53,7 @@ func (k *call) start(ctx context.Context, argv []string, stdout, stderr io.Write
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec // the user's own command, without a shell
 	cmd.Dir, cmd.Env = k.dir, k.env
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.WaitDelay = pipeDelay
+	cmd.WaitDelay = k.linger
 	group, err := startGroup(cmd)
 	if err != nil {
 		return -1, err

@@ -20,10 +20,12 @@ const shortest = 3
 func newMasker(secrets []string) *masker {
 	var forms []string
 	for _, s := range secrets {
-		forms = append(forms, s)
-		forms = append(forms, strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })...)
-		if quoted, err := json.Marshal(s); err == nil {
-			forms = append(forms, strings.Trim(string(quoted), `"`))
+		lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })
+		for _, form := range append(lines, s) {
+			forms = append(forms, form)
+			if quoted, err := json.Marshal(form); err == nil {
+				forms = append(forms, strings.Trim(string(quoted), `"`))
+			}
 		}
 	}
 	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) }) // the longer first
