@@ -202,7 +202,7 @@ func collect(v any, path sdk.Path, c sdk.Config, found *[]string) {
 
 // read knows no platform to ask: a gate that was passed was passed.
 func (*gate) read(_ context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
-	if req.Prior == nil {
+	if !recorded(req) {
 		return nil, sdk.Errorf(sdk.CodeNotFound, "gate %q has not been passed", req.Name)
 	}
 	return &sdk.ReadResponse{ID: req.Prior.ID, Name: req.Name, Outputs: sdk.Outputs{}, Healthy: true}, nil

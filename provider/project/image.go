@@ -209,7 +209,7 @@ func imageOutputs(img build.Image, source string) sdk.Outputs {
 // image that nothing is recorded of counts as absent: building again gives
 // the same.
 func (i *image) read(_ context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
-	if req.Prior == nil {
+	if !recorded(req) {
 		return nil, sdk.Errorf(sdk.CodeNotFound, "nothing is recorded of image %q", req.Name)
 	}
 	digest := outputString(req.Prior.Outputs, "digest")

@@ -237,7 +237,7 @@ func migrationOutputs(version int64, source *migrate.Source, dialect migrate.Dia
 // read asks the database where its URL is at hand and it answers; else what
 // is recorded stands.
 func (m *migration) read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
-	if req.Prior == nil {
+	if !recorded(req) {
 		return nil, sdk.Errorf(sdk.CodeNotFound, "nothing is recorded of migration %q: what is pending is applied", req.Name)
 	}
 	res := &sdk.ReadResponse{ID: req.Prior.ID, Name: req.Name, Outputs: req.Prior.Outputs, Healthy: true}

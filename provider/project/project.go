@@ -192,6 +192,10 @@ func (p *provider) Delete(ctx context.Context, req *sdk.DeleteRequest, _ sdk.Rep
 	return &sdk.DeleteResponse{}, nil
 }
 
+// recorded tells a resource that is known from one whose creation was
+// interrupted: doing that again does no harm, so it counts as absent.
+func recorded(req *sdk.ReadRequest) bool { return req.Prior != nil && req.Prior.ID != "" }
+
 // coded gives an error of build, migrate or verify its code of the contract.
 // The fault stays inside, with its position and detail.
 func coded(doing string, err error) error {
