@@ -132,14 +132,19 @@ func blobPath(path string, h v1.Hash) string {
 	return filepath.Join(path, "blobs", h.Algorithm, h.Hex)
 }
 
+// readIndex reads a layout's index. One that is broken holds nothing: all of
+// it can be built again.
 func readIndex(path string) (v1.IndexManifest, error) {
 	var index v1.IndexManifest
 	err := readJSON(filepath.Join(path, "index.json"), &index)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		// Everything in the store can be built again.
-		return index, fault.Wrap(fault.Environment, err, "read the image layout %s", path).WithHint("remove the folder and build again")
+	var files *fs.PathError
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return index, err
+	case errors.As(err, &files):
+		return index, fault.Wrap(fault.Environment, err, "read the image layout %s", path)
 	}
-	return index, err
+	return v1.IndexManifest{}, nil
 }
 
 func readJSON(path string, v any) error {

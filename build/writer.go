@@ -165,7 +165,7 @@ func (w *Writer) writeIndex(top v1.Descriptor) ([]v1.Descriptor, error) {
 	kept := []v1.Descriptor{top}
 	old, err := readIndex(w.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		old = v1.IndexManifest{} // unreadable: it is replaced
+		return nil, err
 	}
 	for _, d := range old.Manifests {
 		if _, whole := inspect(w.path, d); whole && d.Digest != top.Digest && len(kept) < keep {
