@@ -227,18 +227,11 @@ func (b *goBuild) config(program, module string) v1.ConfigFile {
 	for k, v := range b.Labels {
 		labels[k] = v
 	}
-	env := map[string]string{
-		"PATH":          "/app",
-		"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
-	}
-	for k, v := range b.Env {
-		env[k] = v
-	}
 	config := v1.Config{
 		User: b.User, WorkingDir: "/", Labels: labels,
 		Entrypoint: []string{program}, Cmd: b.Args,
 	}
-	for k, v := range env {
+	for k, v := range b.Env {
 		config.Env = append(config.Env, k+"="+v)
 	}
 	slices.Sort(config.Env)
