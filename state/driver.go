@@ -1,3 +1,8 @@
+// Package state keeps what wfctl knows of an environment as an append-only
+// log over a small [Driver]: leases, intents, results, snapshots. Fencing,
+// group commit, recovery from doubtful writes and compaction live here once;
+// a driver only puts bytes where nothing was. The package calls no provider
+// and decides nothing about resources; it is handed no sensitive value.
 package state
 
 import (
@@ -6,33 +11,49 @@ import (
 	"iter"
 )
 
-// Driver stores the log of one environment of one project.
+// Driver is one environment of one project in a backend. Its one primitive is
+// put-if-absent. It is safe for concurrent use.
+//
+// An error that is likely to pass (a network that broke, a server that is
+// busy) matches [ErrUnavailable]; the log then looks what became of the write
+// and tries again. A driver does not retry a write by itself.
 type Driver interface {
-	// Append stores an entry at a sequence number, durably. It returns
-	// ErrConflict where the number is taken or was ever used: at or below
-	// the newest snapshot's. Any other error leaves it open whether the entry
-	// is there.
+	// Append stores an entry under seq and returns when it is durable. It
+	// fails with [ErrConflict] when seq is in use or was ever used, which is
+	// every number up to the newest snapshot's, and when seq is beyond the
+	// next free number. The first number is 1. After any other error the
+	// entry may or may not be there.
 	Append(ctx context.Context, seq uint64, entry []byte) error
-	// Load yields what comes after a sequence number, in order: first the
-	// newest snapshot, where it covers more, then the entries that follow it.
-	// A missing number ends the sequence.
-	Load(ctx context.Context, after uint64) iter.Seq2[Stored, error]
-	// Compact stores a snapshot that covers the entries through a sequence
-	// number, and removes them. An older snapshot than the newest changes
-	// nothing.
+	// Load yields what comes after a number, in order: where the newest
+	// snapshot covers more than that, the snapshot first, then the entries
+	// above it. The bytes belong to the caller. What was never written yields
+	// nothing and creates nothing.
+	Load(ctx context.Context, after uint64) iter.Seq2[Entry, error]
+	// Compact stores a snapshot that stands for every entry up to through,
+	// and then drops them. One that is not newer than the present one
+	// changes nothing.
 	Compact(ctx context.Context, through uint64, snapshot []byte) error
-	// Wipe removes everything and tells how many objects that were.
+	// Wipe removes all that this environment has here, nothing else, and
+	// returns how many objects (rows, files) that were. To wipe nothing is a
+	// success. The numbers are free again afterwards: it is the end of the
+	// lineage.
 	Wipe(ctx context.Context) (objects int, err error)
-	// Close releases what the driver holds open.
+	// Close lets go of the backend.
 	Close() error
 }
 
-// Stored is an entry or a snapshot as a driver keeps it.
-type Stored struct {
-	Seq      uint64
-	Data     []byte
+// Entry is what a driver stores under a number.
+type Entry struct {
+	Seq uint64
+	// Snapshot marks one that stands for all entries up to Seq.
 	Snapshot bool
+	Data     []byte
 }
 
-// ErrConflict says that a sequence number is taken.
-var ErrConflict = errors.New("the sequence number is taken")
+// What drivers answer, besides faults of their own.
+var (
+	// ErrConflict: the number is taken.
+	ErrConflict = errors.New("the sequence number is in use")
+	// ErrUnavailable marks what is worth another try.
+	ErrUnavailable = errors.New("the state backend does not answer")
+)

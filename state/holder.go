@@ -1,21 +1,25 @@
 package state
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
-	"strings"
 	"time"
 )
 
-// Holder is who holds a lease.
+// Holder says who holds a lease: enough to name it to a person, and to find
+// out on its own machine whether it is still there.
 type Holder struct {
-	User    string    `json:"user,omitempty"`
-	Host    string    `json:"host"`
-	Boot    string    `json:"boot,omitempty"`
-	PID     int       `json:"pid"`
-	Started string    `json:"started,omitempty"`
+	Who  string `json:"who"`
+	Host string `json:"host"`
+	// Machine identifies the machine beyond its name; "" where it cannot be
+	// known. Boot changes with each start of the system, and with the process
+	// namespace, so that identifiers of processes mean something.
+	Machine string `json:"machine,omitempty"`
+	Boot    string `json:"boot,omitempty"`
+	PID     int    `json:"pid"`
+	// Start is when the process began, in the system's own units.
+	Start   string    `json:"start,omitempty"`
 	Run     string    `json:"run,omitempty"`
 	Command string    `json:"command,omitempty"`
 	Since   time.Time `json:"since"`
@@ -23,62 +27,49 @@ type Holder struct {
 
 // Self describes this process.
 func Self(run, command string, now time.Time) Holder {
-	h := Holder{PID: os.Getpid(), Boot: bootID(), Started: processStart(os.Getpid()), Run: run, Command: command, Since: now}
-	h.Host, _ = os.Hostname()
+	h := Holder{PID: os.Getpid(), Command: command, Run: run, Who: "unknown", Since: now}
 	if u, err := user.Current(); err == nil {
-		h.User = u.Username
+		h.Who = u.Username
 	}
+	h.Host, _ = os.Hostname() // "" is nobody's host, so never known dead
+	h.Machine, h.Boot = machineID(), bootID()
+	h.Start, _ = processStart(h.PID)
 	return h
 }
 
-// String names the holder: user@host, process 12 (wfctl up), since 10:00:00.
-func (h *Holder) String() string {
-	if h == nil {
-		return "nobody"
-	}
-	s := fmt.Sprintf("%s@%s, process %d", h.User, h.Host, h.PID)
+// String names the holder to a person.
+func (h Holder) String() string {
+	s := fmt.Sprintf("%s@%s, process %d", h.Who, h.Host, h.PID)
 	if h.Command != "" {
 		s += " (wfctl " + h.Command + ")"
 	}
 	return s + ", since " + h.Since.Format(time.RFC3339)
 }
 
-// gone tells whether the holder is known to be dead: it ran on this machine,
-// and this boot, or this list of processes, does not have it any more. A
-// holder elsewhere, or a machine that cannot tell, gives false.
-func (h *Holder) gone() bool {
-	host, err := os.Hostname()
-	if err != nil || h.Host != host || h.Boot == "" || h.Started == "" {
+// processes answers about this machine's processes; tests have their own.
+type processes interface {
+	// start returns when a process began, "" where that is not told; false
+	// where there is no such process.
+	start(pid int) (string, bool)
+}
+
+type system struct{}
+
+func (system) start(pid int) (string, bool) { return processStart(pid) }
+
+// gone tells whether h is known to be dead, as seen by the process me: on the
+// same machine, and the system has restarted or the process is no longer. It
+// is false wherever that is not certain.
+func (h Holder) gone(me Holder, ps processes) bool {
+	if h.Host == "" || h.Host != me.Host || h.Start == "" {
 		return false
 	}
-	if boot := bootID(); boot != h.Boot {
-		return boot != ""
+	if h.Machine != me.Machine {
+		return false
 	}
-	return processStart(h.PID) != h.Started
-}
-
-// bootID identifies this boot of the machine; "" where the system does not say.
-func bootID() string {
-	raw, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
+	if h.Boot != me.Boot {
+		return h.Machine != "" && bootOf(h.Boot) != bootOf(me.Boot)
 	}
-	return strings.TrimSpace(string(raw))
-}
-
-// processStart is when a process started, in the system's own words: with
-// its number it names the process for ever. "" where there is none, or the
-// system does not say. A zombie counts as gone.
-func processStart(pid int) string {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if errors.Is(err, os.ErrNotExist) || err != nil {
-		return ""
-	}
-	// The name, in parentheses, may hold anything; fields count after it.
-	_, rest, ok := strings.Cut(string(raw[max(0, strings.LastIndexByte(string(raw), ')')):]), ") ")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
-		return ""
-	}
-	return fields[19]
+	start, alive := ps.start(h.PID)
+	return !alive || start != "" && start != h.Start
 }

@@ -1,28 +1,37 @@
 package state
 
 import (
+	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/gocodealone/wfctl/atomicfile"
 	"github.com/gocodealone/wfctl/fault"
 )
 
-// KeyDir is the user's own folder for fingerprint keys and lineage marks:
-// $WFCTL_STATE_KEY_DIR, else wfctl/keys in $XDG_STATE_HOME or ~/.local/state.
+// keySize is that of a fingerprint key, in bytes.
+const keySize = 32
+
+// KeyDir is where keys are kept: $WFCTL_STATE_KEY_DIR, else wfctl/keys in the
+// user's folder for state ($XDG_STATE_HOME).
 func KeyDir(getenv func(string) (string, bool)) (string, error) {
 	if dir, ok := getenv("WFCTL_STATE_KEY_DIR"); ok && dir != "" {
 		return dir, nil
 	}
 	if dir, ok := getenv("XDG_STATE_HOME"); ok && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "wfctl", "keys"), nil
+	}
+	if dir, ok := getenv("LOCALAPPDATA"); ok && runtime.GOOS == "windows" && filepath.IsAbs(dir) {
 		return filepath.Join(dir, "wfctl", "keys"), nil
 	}
 	home, err := os.UserHomeDir()
@@ -32,149 +41,212 @@ func KeyDir(getenv func(string) (string, bool)) (string, error) {
 	return filepath.Join(home, ".local", "state", "wfctl", "keys"), nil
 }
 
-// Fingerprint stands for a sensitive value where that must not be: an
-// HMAC-SHA-256 under a key that is not beside the state.
-func (l *Log) Fingerprint(value []byte) string {
-	mac := hmac.New(sha256.New, l.key)
-	_, _ = mac.Write(value)
-	return "h1:" + base64.RawStdEncoding.EncodeToString(mac.Sum(nil))
-}
+func keyPath(dir, lineage string) string { return filepath.Join(dir, lineage+".key") }
 
-// loadKey reads the key of a lineage, else of a place, and makes one where
-// there is none.
-func loadKey(dir, lineage, place string) ([]byte, error) {
+// LoadKey reads the fingerprint key of a lineage. Where there is none it makes
+// one when create is set, else the error matches [fs.ErrNotExist].
+func LoadKey(dir, lineage string, create bool) ([]byte, error) {
 	if dir == "" {
-		key := make([]byte, 32)
-		_, err := rand.Read(key)
-		return key, err
+		return nil, fs.ErrNotExist
 	}
-	byPlace := filepath.Join(dir, nameOf(place)+".key")
-	paths := []string{byPlace}
-	if lineage != "" {
-		paths = []string{filepath.Join(dir, lineage+".key"), byPlace}
-	}
-	for _, path := range paths {
-		key, err := readKey(path)
-		if err == nil {
-			return key, keepKey(paths, key)
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails, by its documentation
-	return key, keepKey(paths, key)
-}
-
-func readKey(path string) ([]byte, error) {
+	path := keyPath(dir, lineage)
 	raw, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case err == nil:
+		return parseKey(path, raw)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fault.Wrap(fault.Environment, err, "read the state's fingerprint key").WithHint("it must be readable by you alone")
+	case !create:
 		return nil, err
 	}
-	if err != nil {
-		return nil, fault.Wrap(fault.Environment, err, "read the fingerprint key")
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(raw)))
-	if err != nil || len(key) != 32 {
-		return nil, fault.New(fault.State, "the fingerprint key %s is damaged", path).
-			WithHint("remove the file: the next apply then updates what has sensitive inputs")
+	key := make([]byte, keySize)
+	_, _ = rand.Read(key) // never fails, by its documentation
+	if err := storeKey(dir, lineage, key, false); errors.Is(err, fs.ErrExist) {
+		return LoadKey(dir, lineage, false) // somebody was faster
+	} else if err != nil {
+		return nil, err
 	}
 	return key, nil
 }
 
-// keepKey stores the key under every name it is looked up by.
-func keepKey(paths []string, key []byte) error {
-	for _, path := range paths {
-		if _, err := os.Stat(path); err == nil {
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return fault.Wrap(fault.Environment, err, "make the folder of the fingerprint key")
-		}
-		if err := atomicfile.Write(path, []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
-			return fault.Wrap(fault.Environment, err, "keep the fingerprint key")
+func parseKey(path string, raw []byte) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(raw)))
+	if err != nil || len(key) != keySize {
+		return nil, fault.New(fault.State, "the fingerprint key %s is damaged", path).
+			WithHint("bring it back from a copy, or from another machine that works on this state")
+	}
+	return key, nil
+}
+
+// storeKey writes a key file, 0600.
+func storeKey(dir, lineage string, key []byte, overwrite bool) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fault.Wrap(fault.Environment, err, "make the folder of the state's keys").
+			WithHint("set WFCTL_STATE_KEY_DIR to a folder that can be written, outside the project")
+	}
+	write := atomicfile.Create
+	if overwrite {
+		write = atomicfile.Write
+	}
+	text := base64.StdEncoding.EncodeToString(key) + "\n"
+	err := write(keyPath(dir, lineage), []byte(text), 0o600)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fault.Wrap(fault.Environment, err, "write the state's fingerprint key").
+			WithHint("set WFCTL_STATE_KEY_DIR to a folder that can be written, outside the project")
+	}
+	return err
+}
+
+// keyID names a key without telling anything of it.
+func keyID(key []byte) string {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte("wfctl fingerprint key"))
+	return hex.EncodeToString(m.Sum(nil)[:8])
+}
+
+// Fingerprint is the keyed hash that stands for a sensitive value: "h1:" and
+// the HMAC-SHA-256 in base64. [Log.CheckKey] tells whether it is the key that
+// the recorded fingerprints were made with.
+func (l *Log) Fingerprint(value []byte) string {
+	m := hmac.New(sha256.New, l.fingerprintKey())
+	m.Write(value)
+	return "h1:" + base64.RawStdEncoding.EncodeToString(m.Sum(nil))
+}
+
+// fingerprintKey is the key at hand. Before the first lock it is made for the
+// lineage to come, so that a plan made now holds at the apply. Where that
+// cannot be written, a key of this process alone serves the plan, and Lock
+// tells the reason.
+func (l *Log) fingerprintKey() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.key != nil {
+		return l.key
+	}
+	if l.table.seq == 0 && l.o.KeyDir != "" {
+		if key, err := l.prepareKey(); err == nil {
+			l.key = key
+			return key
 		}
 	}
+	l.key = make([]byte, keySize)
+	_, _ = rand.Read(l.key)
+	return l.key
+}
+
+// prepareKey makes the key of a log that does not exist yet.
+func (l *Log) prepareKey() ([]byte, error) {
+	if err := l.place.prepare(l.o); err != nil {
+		return nil, err
+	}
+	return LoadKey(l.o.KeyDir, l.place.Lineage, true)
+}
+
+// findKey looks for the key of a log that is there: on this machine, else
+// sealed in the log. Not to find one is no error until it is needed.
+func (l *Log) findKey(ctx context.Context) error {
+	l.mu.Lock()
+	t := l.table
+	known := t.key != nil && l.key != nil && keyID(l.key) == t.key.ID
+	l.mu.Unlock()
+	if t.key == nil || known {
+		return nil
+	}
+	key, err := LoadKey(l.o.KeyDir, t.lineage, false)
+	if err == nil && keyID(key) == t.key.ID {
+		l.setKey(key)
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if t.key.Sealed == nil || l.o.Sealer == nil {
+		return nil
+	}
+	key, err = l.o.Sealer.Open(ctx, t.key.Sealed)
+	if err != nil {
+		return fault.Wrap(fault.State, err, "open the state's fingerprint key").
+			WithHint("the module iac.state names the encryption; its private key or the right to use it must be here")
+	}
+	if keyID(key) != t.key.ID {
+		return damaged("the fingerprint key in it is another one")
+	}
+	l.setKey(key)
 	return nil
 }
 
-// lineageMark remembers, away from the state, that there was one.
-type lineageMark struct {
-	Lineage   string `json:"lineage"`
-	Resources int    `json:"resources"`
-	Place     string `json:"place"`
+func (l *Log) setKey(key []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.key = key
 }
 
-func (l *Log) markPath() string { return filepath.Join(l.o.KeyDir, nameOf(l.o.ID)+".lineage") }
-
-// mark remembers the lineage while there is something to lose, and forgets
-// it when there is not. The caller may hold l.mu.
-func (l *Log) mark() error {
-	if l.o.KeyDir == "" {
+// CheckKey tells whether fingerprints made here can be compared with those on
+// record. It is nil for a state without fingerprints.
+func (l *Log) CheckKey() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.table
+	if t.key == nil || l.key != nil && keyID(l.key) == t.key.ID || !t.hasFingerprints() {
 		return nil
 	}
-	n := len(l.model.records) + len(l.model.pending)
-	if l.model.lease == nil && n == 0 {
-		return l.unmark()
+	return fault.New(fault.State, "the fingerprint key of this state (%s) is not on this machine", t.key.ID).
+		WithHint("copy %s from a machine that has worked on this state, or give the state an `encryption` with which the key travels, or make a new key with `wfctl infra state rekey`: the next plan then shows every sensitive value as changed",
+			keyPath(l.o.KeyDir, t.lineage))
+}
+
+// hasFingerprints tells whether any record holds one.
+func (t *table) hasFingerprints() bool {
+	for _, s := range t.records {
+		if bytes.Contains(s.rec.Config, []byte(`"$fingerprint"`)) {
+			return true
+		}
+		for _, out := range s.rec.Outputs {
+			if out.Fingerprint != "" {
+				return true
+			}
+		}
 	}
-	raw, err := json.Marshal(lineageMark{l.model.lineage, n, l.o.ID})
+	return false
+}
+
+// settleKey names the key of the log where that has not been done, or where a
+// new one is wanted or the old one is lost and nothing rests on it.
+func (s *Session) settleKey(ctx context.Context, renew bool) error {
+	l := s.log
+	l.mu.Lock()
+	known, have, lineage := l.table.key, l.key, l.table.lineage
+	l.mu.Unlock()
+	if !renew && known != nil && have != nil && keyID(have) == known.ID {
+		return nil
+	}
+	key, err := l.makeKey(lineage, renew || known != nil)
 	if err != nil {
 		return err
 	}
-	if old, err := os.ReadFile(l.markPath()); err == nil && string(old) == string(raw) {
-		return nil
+	it := &keyItem{ID: keyID(key)}
+	if l.o.Sealer != nil {
+		if it.Sealed, err = l.o.Sealer.Seal(ctx, key); err != nil {
+			return fault.Wrap(fault.State, err, "seal the state's fingerprint key").WithHint("check the `encryption` of the module iac.state")
+		}
 	}
-	if err := os.MkdirAll(l.o.KeyDir, 0o700); err != nil {
-		return fault.Wrap(fault.Environment, err, "make the folder of the lineage mark")
+	if err := s.put(ctx, item{Key: it}); err != nil {
+		return err
 	}
-	if err := atomicfile.Write(l.markPath(), raw, 0o600); err != nil {
-		return fault.Wrap(fault.Environment, err, "keep the lineage mark")
-	}
+	l.setKey(key)
 	return nil
 }
 
-func (l *Log) unmark() error {
+// makeKey returns the key of a lineage, a fresh one where an old one is of no
+// use any more.
+func (l *Log) makeKey(lineage string, fresh bool) ([]byte, error) {
+	if !fresh && l.o.KeyDir != "" {
+		return LoadKey(l.o.KeyDir, lineage, true)
+	}
+	key := make([]byte, keySize)
+	_, _ = rand.Read(key)
 	if l.o.KeyDir == "" {
-		return nil
+		return key, nil
 	}
-	if err := os.Remove(l.markPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fault.Wrap(fault.Environment, err, "remove the lineage mark")
-	}
-	return nil
-}
-
-// checkMark refuses a state that is empty, or another, where one was before.
-func (l *Log) checkMark() error {
-	if l.o.KeyDir == "" {
-		return nil
-	}
-	raw, err := os.ReadFile(l.markPath())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	var m lineageMark
-	if err == nil {
-		err = json.Unmarshal(raw, &m)
-	}
-	if err != nil {
-		return fault.Wrap(fault.Environment, err, "read the lineage mark %s", l.markPath())
-	}
-	if l.model.lineage == m.Lineage || l.model.lineage != "" && len(l.model.records) > 0 {
-		return nil // the same, or somebody else's newer one with content
-	}
-	return fault.New(fault.State, "the state of %s is gone: it is empty, and %d resources were recorded in it", m.Place, m.Resources).
-		WithHint("restore it from a backup. If it was removed on purpose and nothing runs any more: `wfctl infra state reset`")
-}
-
-// Reset accepts that an earlier state at this place is lost.
-func Reset(dir, place string) error {
-	l := &Log{o: Options{KeyDir: dir, ID: place}}
-	return l.unmark()
-}
-
-// nameOf is a file name for a place.
-func nameOf(place string) string {
-	sum := sha256.Sum256([]byte(place))
-	return hex.EncodeToString(sum[:12])
+	return key, storeKey(l.o.KeyDir, lineage, key, true)
 }

@@ -1,12 +1,10 @@
 package state
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"iter"
 	"sync"
 	"time"
 
@@ -14,237 +12,241 @@ import (
 	"github.com/gocodealone/wfctl/resource"
 )
 
-// Options say whose state it is and where its companions are kept.
+// Options say whose log it is and what surrounds it.
 type Options struct {
-	// ID names the place of the state for ever: backend, location, project,
-	// environment.
+	// ID names the place of the state for ever (backend, location, project,
+	// environment), so that this machine remembers that a state was there. It
+	// is kept as a hash alone.
 	ID string
-	// KeyDir holds the fingerprint keys and lineage marks: a folder of the
-	// user's own, not of the project's; see [KeyDir]. "" keeps both in memory.
+	// Location says to a person where the state is, without credentials.
+	Location string
+	// Project and Environment are whose state it is; a log of another one is
+	// refused. Both may be "".
+	Project, Environment string
+	// KeyDir holds the fingerprint keys and what this machine remembers of
+	// states: a folder of the user's own, see [KeyDir]. "" keeps both in memory.
 	KeyDir string
-	// Now is the clock; nil is the system's.
-	Now func() time.Time
-	// TTL is how long a lease lasts without renewal; 0 is a minute.
-	TTL time.Duration
-	// Retry waits between attempts after an error of the storage, and while
-	// another holds the lease; nil waits on the clock.
-	Sleep func(context.Context, time.Duration) error
+	// Sealer lets the fingerprint key travel with the state; nil for none.
+	Sealer Sealer
+	// LeaseTTL is how long a lease lasts without a sign of life; 0 is a minute.
+	LeaseTTL time.Duration
+	// Now and After are the clock; nil is the system's.
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
+
+	processes processes
 }
 
-// Log is the state of one environment. It is safe for concurrent use.
-type Log struct {
-	driver Driver
-	o      Options
-	key    []byte
-
-	mu    sync.Mutex
-	model *model
-}
-
-// Open reads the log. An empty one whose place once held resources is an
-// error: it is lost, not new.
-func Open(ctx context.Context, driver Driver, o Options) (*Log, error) {
+func (o *Options) setDefaults() {
+	if o.LeaseTTL == 0 {
+		o.LeaseTTL = time.Minute
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.TTL == 0 {
-		o.TTL = time.Minute
+	if o.After == nil {
+		o.After = time.After
 	}
-	if o.Sleep == nil {
-		o.Sleep = sleepFor
+	if o.processes == nil {
+		o.processes = system{}
 	}
-	l := &Log{driver: driver, o: o, model: newModel()}
+	if o.Location == "" {
+		o.Location = "its place"
+	}
+}
+
+// Sealer encrypts for the record, with whatever key the state names.
+type Sealer interface {
+	Seal(ctx context.Context, plain []byte) ([]byte, error)
+	Open(ctx context.Context, sealed []byte) ([]byte, error)
+}
+
+// Log is an open state. It is safe for concurrent use.
+type Log struct {
+	driver Driver
+	o      Options
+
+	// io lets one at a time talk to the driver and extend the table.
+	io sync.Mutex
+	// watch is an append in doubt, looked out for while reading.
+	watch *watch
+
+	mu      sync.Mutex
+	table   *table
+	view    *View
+	session *Session
+	key     []byte
+	place   place
+}
+
+// watch is an entry of which it is not known whether it was stored.
+type watch struct {
+	seq  uint64
+	data []byte
+	seen bool
+}
+
+// Open reads the log. A state that is empty although this machine has seen
+// one with resources in it is an error and never "nothing there". [Log.Close]
+// closes the driver; when Open fails, that is its caller's.
+func Open(ctx context.Context, d Driver, o Options) (*Log, error) {
+	o.setDefaults()
+	l := &Log{driver: d, o: o, table: newTable()}
 	if err := l.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	if err := l.checkMark(); err != nil {
+	if err := l.checkOwner(); err != nil {
 		return nil, err
 	}
-	key, err := loadKey(o.KeyDir, l.model.lineage, o.ID)
-	if err != nil {
+	var err error
+	if l.place, err = loadPlace(o); err != nil {
 		return nil, err
 	}
-	l.key = key
-	return l, nil
+	if err := l.place.check(o, l.table); err != nil {
+		return nil, err
+	}
+	return l, l.findKey(ctx)
 }
 
-// Close releases the driver.
-func (l *Log) Close() error { return l.driver.Close() }
+// checkOwner refuses a log that belongs to somebody else.
+func (l *Log) checkOwner() error {
+	t := l.table
+	other := func(recorded, ours string) bool { return recorded != "" && ours != "" && recorded != ours }
+	if !other(t.project, l.o.Project) && !other(t.environment, l.o.Environment) {
+		return nil
+	}
+	return fault.New(fault.State, "the state at %s belongs to environment %q of project %q, and this is %q of %q",
+		l.o.Location, t.environment, t.project, l.o.Environment, l.o.Project).
+		WithHint("give each project its own place (prefix, path, schema) in the module iac.state")
+}
 
-// View is the state as this process last saw it.
+// Close lets go of the driver. A session that was not released stays in the
+// log as if its process had died.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	s := l.session
+	l.mu.Unlock()
+	if s != nil {
+		s.stop()
+	}
+	return l.driver.Close()
+}
+
+// View returns the present picture.
 func (l *Log) View() *View {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.model.view()
+	if l.view == nil {
+		l.view = l.table.view()
+	}
+	return l.view
 }
 
-// Refresh reads what others appended.
-func (l *Log) Refresh(ctx context.Context) error {
+// Record returns one record without making a whole view.
+func (l *Log) Record(key resource.Key) (resource.Record, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.refresh(ctx)
+	s, ok := l.table.records[key]
+	if !ok {
+		return resource.Record{}, false
+	}
+	return *s.rec, true
 }
 
-func (l *Log) refresh(ctx context.Context) error {
-	for stored, err := range l.driver.Load(ctx, l.model.seq) {
-		if err != nil {
-			return loadError(err)
-		}
-		if err := l.take(stored); err != nil {
+// Refresh reads what others have appended.
+func (l *Log) Refresh(ctx context.Context) error {
+	l.io.Lock()
+	defer l.io.Unlock()
+	return l.pull(ctx)
+}
+
+// How often a reader starts again when it meets a gap: each time somebody has
+// compacted the log in between.
+const maxGaps = 5
+
+// pull plays what is new. Its caller holds io.
+func (l *Log) pull(ctx context.Context) error {
+	for range maxGaps {
+		whole, err := l.pullOnce(ctx)
+		if err != nil || whole {
 			return err
 		}
+		l.replace(newTable())
 	}
-	return nil
+	return damaged("an entry is missing from the log")
 }
 
-// loadError keeps a driver's own fault and names any other.
-func loadError(err error) error {
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return err
-	}
-	return fault.Wrap(fault.State, err, "read the state").WithHint("nothing was changed; check the storage and try again")
+// reload reads everything again.
+func (l *Log) reload(ctx context.Context) error {
+	l.replace(newTable())
+	return l.pull(ctx)
 }
 
-// take applies one stored piece.
-func (l *Log) take(s Stored) error {
-	if s.Snapshot {
-		var snap snapshot
-		if err := decode(s.Data, &snap, s.Seq); err != nil {
-			return err
-		}
-		l.model.restore(s.Seq, &snap)
-		return nil
-	}
-	if s.Seq != l.model.seq+1 {
-		return fault.New(fault.State, "entries %d to %d of the state are missing", l.model.seq+1, s.Seq-1).
-			WithHint("nothing was changed; restore the storage from a backup")
-	}
-	var b batch
-	if err := decode(s.Data, &b, s.Seq); err != nil {
-		return err
-	}
-	if b.Format != format || (l.model.lineage == "" && b.Lineage == "") {
-		return corrupt(s.Seq, errors.New("it is not an entry of a state"))
-	}
-	l.model.apply(s.Seq, &b, len(s.Data))
-	return nil
-}
-
-// HistoryEntry is one line of the history.
-type HistoryEntry struct {
-	Seq     uint64           `json:"seq"`
-	Time    time.Time        `json:"time"`
-	Who     string           `json:"who"`
-	Run     string           `json:"run,omitempty"`
-	Kind    string           `json:"entry"`
-	Address resource.Address `json:"address,omitempty"`
-	Detail  string           `json:"detail,omitempty"`
-}
-
-// History yields what happened, oldest first, as far back as the newest
-// snapshot.
-func (l *Log) History(ctx context.Context) iter.Seq2[HistoryEntry, error] {
-	return func(yield func(HistoryEntry, error) bool) {
-		var holder Holder
-		for stored, err := range l.driver.Load(ctx, 0) {
-			if err != nil {
-				yield(HistoryEntry{}, loadError(err))
-				return
-			}
-			lines, err := historyOf(stored, &holder)
-			if err != nil {
-				yield(HistoryEntry{}, err)
-				return
-			}
-			for _, line := range lines {
-				if !yield(line, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// historyOf reads the lines of one stored piece; holder is who writes.
-func historyOf(s Stored, holder *Holder) ([]HistoryEntry, error) {
-	if s.Snapshot {
-		var snap snapshot
-		if err := decode(s.Data, &snap, s.Seq); err != nil {
-			return nil, err
-		}
-		if snap.Lease != nil {
-			*holder = snap.Lease.Holder
-		}
-		return []HistoryEntry{{Seq: s.Seq, Time: snap.Time, Kind: "snapshot", Detail: fmt.Sprintf("%d resources; what came before is condensed", len(snap.Records))}}, nil
-	}
-	var b batch
-	if err := decode(s.Data, &b, s.Seq); err != nil {
-		return nil, err
-	}
-	var lines []HistoryEntry
-	for i := range b.Entries {
-		e := &b.Entries[i]
-		if e.Holder != nil {
-			*holder = *e.Holder
-		}
-		if e.Kind == kindRenew {
-			continue
-		}
-		lines = append(lines, HistoryEntry{
-			Seq: s.Seq, Time: b.Time, Who: holder.User + "@" + holder.Host, Run: holder.Run,
-			Kind: string(e.Kind), Address: e.address(), Detail: e.describe(),
-		})
-	}
-	return lines, nil
-}
-
-// Unlock breaks the lease, whoever holds it, and tells who that was; nil for
-// nobody. A holder that is alive after all can no longer write.
-func (l *Log) Unlock(ctx context.Context, by Holder) (*Holder, error) {
-	if err := l.Refresh(ctx); err != nil {
-		return nil, err
-	}
+func (l *Log) replace(t *table) {
 	l.mu.Lock()
-	broken := l.model.lease
-	l.mu.Unlock()
-	if broken == nil {
-		return nil, nil
+	defer l.mu.Unlock()
+	l.table, l.view = t, nil
+}
+
+// pullOnce reads on from where the table ends; false where there is a gap.
+func (l *Log) pullOnce(ctx context.Context) (bool, error) {
+	for e, err := range l.driver.Load(ctx, l.table.seq) {
+		if err != nil {
+			return false, storage(err, "read the state")
+		}
+		switch {
+		case e.Seq <= l.table.seq:
+		case e.Snapshot:
+			t, err := fromSnapshot(e.Seq, e.Data)
+			if err != nil {
+				return false, err
+			}
+			l.replace(t)
+		case e.Seq != l.table.seq+1:
+			return false, nil
+		default:
+			if err := l.take(e); err != nil {
+				return false, err
+			}
+		}
 	}
-	s, err := l.take0(ctx, by, true)
+	return true, nil
+}
+
+// take plays one entry that was read.
+func (l *Log) take(e Entry) error {
+	b, sum, err := decodeBatch(e.Data)
 	if err != nil {
-		return nil, err
+		return at(err, e.Seq)
 	}
-	return &broken.Holder, s.Release(ctx)
+	if w := l.watch; w != nil && w.seq == e.Seq {
+		w.seen = bytes.Equal(w.data, e.Data)
+	}
+	return at(l.extend(e.Seq, sum, len(e.Data), b), e.Seq)
 }
 
-// Wipe removes the environment's state and tells how many objects that were.
-// It needs the lease, so that nobody works on what goes.
-func (s *Session) Wipe(ctx context.Context) (int, error) {
-	s.close()
-	n, err := s.log.driver.Wipe(ctx)
-	if err != nil {
-		return n, fault.Wrap(fault.State, err, "wipe the state")
-	}
-	s.log.mu.Lock()
-	s.log.model = newModel()
-	s.log.mu.Unlock()
-	return n, s.log.unmark()
+func (l *Log) extend(seq uint64, sum uint32, size int, b *batch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.view = nil
+	return l.table.play(seq, sum, size, b)
 }
 
-func newID() string {
-	var b [12]byte
-	_, _ = rand.Read(b[:]) // never fails, by its documentation
-	return hex.EncodeToString(b[:])
+// at adds which entry an error is about.
+func at(err error, seq uint64) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	return f.WithDetail(fmt.Sprintf("entry %d", seq))
 }
 
-func sleepFor(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// storage makes a fault of a driver's error, unless it is one.
+func storage(err error, doing string) error {
+	var f *fault.Error
+	if errors.As(err, &f) || errors.Is(err, context.Canceled) {
+		return err
 	}
+	return fault.Wrap(fault.State, err, "%s", doing).
+		WithHint("what was recorded before is intact; see that the backend can be reached and has room, then run this again")
 }

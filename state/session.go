@@ -1,11 +1,9 @@
 package state
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -13,383 +11,310 @@ import (
 	"github.com/gocodealone/wfctl/resource"
 )
 
-// LockOptions say how to take a lease.
-type LockOptions struct {
-	// Wait is how long to wait for another holder; 0 refuses at once.
-	Wait time.Duration
-}
-
-// Session is the holding of the lease: the right to append. Its methods
-// return when what they say is durable; calls that come while an append is
-// under way go out in the next one together.
+// Session is a lease that is held: the right to append. Its methods return
+// when what they say is durable; what arrives while an append is under way
+// goes out in the next one together. They may be called concurrently.
 type Session struct {
 	log *Log
 	id  string
 
-	mu      sync.Mutex
-	queue   *pendingBatch
-	flush   bool // a goroutine of a caller is appending
-	number  uint64
-	closed  bool
-	lost    chan struct{}
-	lostErr error
-	stop    chan struct{}
-	renewed sync.WaitGroup
+	mu     sync.Mutex
+	queue  []*ticket
+	closed bool
+	err    error // set once the lease is lost
+	wake   chan struct{}
+	lost   chan struct{}
+	done   chan struct{}
+	cancel context.CancelFunc
 }
 
-// pendingBatch is entries waiting for the next append, and who waits for it.
-type pendingBatch struct {
-	entries []entry
-	done    chan struct{}
-	err     error
+// ticket is an entry that waits to be written.
+type ticket struct {
+	item item
+	raw  []byte
+	done chan error
 }
 
-// Lock takes the lease. Another holder's is waited for, or refused with who
-// it is; one whose process is known to be gone, or that has expired, is taken
-// over.
-func (l *Log) Lock(ctx context.Context, h Holder, o LockOptions) (*Session, error) {
-	deadline := l.o.Now().Add(o.Wait)
-	for {
-		s, err := l.take0(ctx, h, false)
-		var held *lockedError
-		if !errors.As(err, &held) {
-			return s, err
-		}
-		if !l.o.Now().Before(deadline) {
-			return nil, held.fault()
-		}
-		if err := l.o.Sleep(ctx, 250*time.Millisecond); err != nil {
-			return nil, err
-		}
-		if err := l.Refresh(ctx); err != nil {
-			return nil, err
-		}
-	}
+// grace is how long the record of what has happened may still take after its
+// context has ended.
+const grace = 5 * time.Second
+
+func newSession(l *Log) *Session {
+	return &Session{log: l, id: newID(), wake: make(chan struct{}, 1), lost: make(chan struct{}), done: make(chan struct{})}
 }
 
-// lockedError says who holds the lease.
-type lockedError struct{ lease lease }
-
-func (e *lockedError) Error() string { return "the state is locked by " + e.lease.Holder.String() }
-
-func (e *lockedError) fault() error {
-	return fault.Wrap(fault.Locked, e, "another command is at work").
-		WithHint("wait for it with --lock-timeout 10m; if it is gone for certain: `wfctl infra state unlock`")
-}
-
-// take0 appends a lease at the next number, however often others come first.
-func (l *Log) take0(ctx context.Context, h Holder, force bool) (*Session, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		expires := l.o.Now().Add(l.o.TTL)
-		e := entry{Kind: kindLease, Holder: &h, Expires: &expires}
-		if cur := l.model.lease; cur != nil {
-			dead := cur.Holder.gone()
-			if !dead && !force && l.o.Now().Before(cur.Expires) {
-				return nil, &lockedError{*cur}
-			}
-			e.Broke, e.Dead = cur.ID, dead
-		}
-		b := &batch{Format: format, Lease: newID(), Time: l.o.Now().UTC(), Entries: []entry{e}}
-		if l.model.lineage == "" {
-			b.Lineage = newID()
-		}
-		err := l.append(ctx, b)
-		if errors.Is(err, ErrConflict) {
-			if err := l.refresh(ctx); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := l.mark(); err != nil {
-			return nil, err
-		}
-		return l.start(b.Lease), nil
-	}
-}
-
-// start begins the session of a lease that is ours, and renews it.
-func (l *Log) start(id string) *Session {
-	s := &Session{log: l, id: id, lost: make(chan struct{}), stop: make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.renewed.Add(1)
-	go func() {
-		defer s.renewed.Done()
-		defer cancel()
-		for l.pause(ctx, s.stop) {
-			expires := l.o.Now().Add(l.o.TTL)
-			if s.write(ctx, entry{Kind: kindRenew, Expires: &expires}) != nil {
-				return
-			}
-		}
-	}()
-	return s
-}
-
-// pause waits a third of the lease; false once the session ends.
-func (l *Log) pause(ctx context.Context, stop <-chan struct{}) bool {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	woke := make(chan error, 1)
-	go func() { woke <- l.o.Sleep(ctx, l.o.TTL/3) }()
-	select {
-	case err := <-woke:
-		return err == nil
-	case <-stop:
-		cancel()
-		<-woke
-		return false
-	}
-}
-
-// appendAttempts bounds how often an append is tried on a storage that fails.
-const appendAttempts = 4
-
-// append stores a batch at the next number. After an error that leaves it
-// open whether the entry is there, it looks: found is done, another's entry
-// is a conflict, nothing is tried again. The caller holds l.mu.
-func (l *Log) append(ctx context.Context, b *batch) error {
-	raw, err := json.Marshal(b)
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "encode an entry of the state")
-	}
-	seq := l.model.seq + 1
-	var last error
-	for attempt := range appendAttempts {
-		if attempt > 0 {
-			if err := l.o.Sleep(ctx, time.Duration(attempt*attempt)*100*time.Millisecond); err != nil {
-				return err
-			}
-		}
-		last = l.driver.Append(ctx, seq, raw)
-		if last == nil {
-			l.model.apply(seq, b, len(raw))
-			return nil
-		}
-		ours, err := l.there(ctx, seq, raw)
-		switch {
-		case err != nil:
-			last = errors.Join(last, err)
-		case ours:
-			l.model.apply(seq, b, len(raw))
-			return nil
-		case errors.Is(last, ErrConflict):
-			return ErrConflict
-		}
-		if ctx.Err() != nil || terminal(last) {
-			break
-		}
-	}
-	return appendError(last)
-}
-
-// terminal tells whether trying again cannot help.
-func terminal(err error) bool {
-	var f *fault.Error
-	return errors.As(err, &f)
-}
-
-func appendError(err error) error {
-	if terminal(err) {
+// begin writes the lease, starts the writer and settles the key.
+func (s *Session) begin(ctx context.Context, items []item, newKey bool) error {
+	if err := s.write(ctx, items, s.mine); err != nil {
 		return err
 	}
-	return fault.Wrap(fault.State, err, "write the state").
-		WithHint("what was recorded before is intact; make room or mend the storage, then run this again")
+	var running context.Context
+	running, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.log.mu.Lock()
+	s.log.session = s
+	s.log.mu.Unlock()
+	go s.run(running)
+	err := s.log.remember(true)
+	if err == nil {
+		err = s.settleKey(ctx, newKey)
+	}
+	if err != nil {
+		return errors.Join(err, s.Release(ctx))
+	}
+	return nil
 }
 
-// there tells whether the entry at a number is this one.
-func (l *Log) there(ctx context.Context, seq uint64, raw []byte) (bool, error) {
-	for stored, err := range l.driver.Load(ctx, seq-1) {
-		if err != nil {
-			return false, err
-		}
-		return stored.Seq == seq && !stored.Snapshot && bytes.Equal(stored.Data, raw), nil
-	}
-	return false, nil
-}
+// mine tells whether a table says that the lease is this session's.
+func (s *Session) mine(t *table) bool { return t.lease != nil && t.lease.Session == s.id }
 
-// write makes entries durable, together with what others write meanwhile.
-func (s *Session) write(ctx context.Context, entries ...entry) error {
-	s.mu.Lock()
-	if s.closed || s.lostErr != nil {
-		defer s.mu.Unlock()
-		if s.lostErr != nil {
-			return s.lostErr
-		}
-		return fault.New(fault.Internal, "the lease is released already")
-	}
-	if s.queue == nil {
-		s.queue = &pendingBatch{done: make(chan struct{})}
-	}
-	mine := s.queue
-	mine.entries = append(mine.entries, entries...)
-	if !s.flush {
-		s.flush = true
-		s.mu.Unlock()
-		s.drain(ctx)
-	} else {
-		s.mu.Unlock()
-	}
-	<-mine.done
-	return mine.err
-}
-
-// drain appends batches until none waits. A caller's cancelled context must
-// not drop what others wait for, so it does not reach the storage.
-func (s *Session) drain(ctx context.Context) {
-	ctx = context.WithoutCancel(ctx)
-	for {
-		s.mu.Lock()
-		b := s.queue
-		s.queue = nil
-		if b == nil {
-			s.flush = false
-			s.mu.Unlock()
-			return
-		}
-		s.number++
-		number := s.number
-		lost := s.lostErr
-		s.mu.Unlock()
-		if b.err = lost; lost == nil {
-			b.err = s.appendBatch(ctx, number, b.entries)
-		}
-		close(b.done)
-	}
-}
-
-func (s *Session) appendBatch(ctx context.Context, number uint64, entries []entry) error {
-	l := s.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.model.lease == nil || l.model.lease.ID != s.id {
-		return s.lose(l.model.lease)
-	}
-	err := l.append(ctx, &batch{Format: format, Lease: s.id, Number: number, Time: l.o.Now().UTC(), Entries: entries})
-	if errors.Is(err, ErrConflict) {
-		if err := l.refresh(ctx); err != nil {
-			return err
-		}
-		return s.lose(l.model.lease)
-	}
-	return err
-}
-
-// lose ends the session: somebody else has the lease.
-func (s *Session) lose(to *lease) error {
-	var h *Holder
-	if to != nil {
-		h = &to.Holder
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lostErr == nil {
-		s.lostErr = fault.New(fault.Locked, "this command lost the lease of the state to %s", h).
-			WithHint("what was under way is in the journal; the next command finds out how it ended")
-		close(s.lost)
-	}
-	return s.lostErr
-}
-
-// Lost is closed when another has taken the lease.
+// Lost is closed when the lease has gone to another, or could not be renewed
+// in time: nothing new may begin.
 func (s *Session) Lost() <-chan struct{} { return s.lost }
 
 // Intent records what is about to be done.
 func (s *Session) Intent(ctx context.Context, in resource.Intent) error {
-	return s.write(ctx, entry{Kind: kindIntent, Intent: &in})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if in.Key == "" {
+		return fault.New(fault.Internal, "an intent without an idempotency key")
+	}
+	return s.put(ctx, item{Intent: &in})
 }
 
-// Assigned records the identifier that a platform gave, before the call ends.
+// Assigned records the identifier that the platform gave, before the call ends.
 func (s *Session) Assigned(ctx context.Context, intent, id string) error {
-	return s.write(ctx, entry{Kind: kindAssigned, Key: intent, ID: id})
+	return s.put(ctx, item{Assigned: &assigned{Intent: intent, ID: id}})
 }
 
-// Result records a resource and settles the intent, "" for none.
+// Result records a resource and settles its intent, "" for none.
 func (s *Session) Result(ctx context.Context, intent string, rec resource.Record) error {
-	return s.write(ctx, entry{Kind: kindResult, Key: intent, Record: &rec})
+	rec.Outputs = maps.Clone(rec.Outputs) // the record outlives the call
+	return s.put(ctx, item{Result: s.log.shorten(&result{Intent: intent, Record: rec})})
 }
 
-// Forget drops a record and settles the intent, "" for none.
+// Forget drops a record and settles its intent, "" for none.
 func (s *Session) Forget(ctx context.Context, intent string, key resource.Key) error {
-	return s.write(ctx, entry{Kind: kindForgot, Key: intent, Address: key.Address, Deposed: key.Deposed})
+	return s.put(ctx, item{Forgot: &forgot{Intent: intent, Address: key.Address, Deposed: key.Deposed}})
 }
 
 // Abandon settles an intent that had no effect.
 func (s *Session) Abandon(ctx context.Context, intent string) error {
-	return s.write(ctx, entry{Kind: kindAbandon, Key: intent})
+	return s.put(ctx, item{Abandoned: &abandoned{Intent: intent}})
 }
 
 // Move gives a record another key.
 func (s *Session) Move(ctx context.Context, from, to resource.Key) error {
-	return s.write(ctx, entry{Kind: kindMove, Address: from.Address, Deposed: from.Deposed, To: &to})
+	return s.put(ctx, item{Moved: &moved{From: from.Address, FromDeposed: from.Deposed, To: to.Address, ToDeposed: to.Deposed}})
 }
 
 // Provider records a provider.
 func (s *Session) Provider(ctx context.Context, rec resource.ProviderRecord) error {
-	return s.write(ctx, entry{Kind: kindProvider, Provider: &rec})
+	return s.put(ctx, item{Provider: &rec})
 }
 
-// Release ends the session, condenses a log that has outgrown what it
-// describes, and gives the lease back. Nothing is under way any more.
-func (s *Session) Release(ctx context.Context) error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil
-	}
-	s.mu.Unlock()
-	err := s.write(ctx, entry{Kind: kindRelease})
-	s.close()
-	if s.lostErr != nil {
-		return nil // who has it now releases it; the loss was told before
-	}
+// put hands an entry to the writer and waits until it is durable. What has
+// happened is written even when ctx has ended, within a grace.
+func (s *Session) put(ctx context.Context, it item) error {
+	t, err := s.enqueue(it)
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.log.compact(ctx), s.log.mark())
+	select {
+	case err := <-t.done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-t.done:
+		return err
+	case <-s.log.o.After(grace):
+		return fault.Wrap(fault.State, ctx.Err(), "the state did not answer in time").
+			WithHint("the next command finds out what was done")
+	}
 }
 
-// close stops the renewal; nothing can be written afterwards.
-func (s *Session) close() {
+func (s *Session) enqueue(it item) (*ticket, error) {
+	raw, err := marshal(it)
+	if err != nil {
+		return nil, err
+	}
+	t := &ticket{item: it, raw: raw, done: make(chan error, 1)}
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return nil, s.err
+	case s.closed:
+		return nil, fault.New(fault.Internal, "the lease of the state was given back already")
+	}
+	s.queue = append(s.queue, t)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return t, nil
+}
+
+// run writes what is queued and keeps the lease alive, until the session ends.
+func (s *Session) run(ctx context.Context) {
+	defer close(s.done)
+	renewal := s.log.o.LeaseTTL / 3
+	tick := s.log.o.After(renewal)
+	for {
+		select {
+		case <-s.wake:
+			s.flush(ctx)
+		case <-tick:
+			s.renew(ctx)
+			tick = s.log.o.After(renewal)
+		case <-ctx.Done():
+			s.flush(ctx) // tells who waits
+			return
+		}
+	}
+}
+
+// maxBatch bounds one append, in bytes.
+const maxBatch = 4 << 20
+
+// flush writes batches until nothing waits.
+func (s *Session) flush(ctx context.Context) {
+	for {
+		batch := s.next()
+		if len(batch) == 0 {
+			return
+		}
+		err := s.writeTickets(ctx, batch)
+		for _, t := range batch {
+			t.done <- err
+		}
+	}
+}
+
+// next takes what goes out together.
+func (s *Session) next() []*ticket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, size := 0, 0
+	for n < len(s.queue) && (n == 0 || size+len(s.queue[n].raw) <= maxBatch) {
+		size += len(s.queue[n].raw)
+		n++
+	}
+	batch := s.queue[:n:n]
+	s.queue = s.queue[n:]
+	return batch
+}
+
+func (s *Session) writeTickets(ctx context.Context, batch []*ticket) error {
+	s.mu.Lock()
+	err := s.err
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	items, raws := make([]item, len(batch)), make([][]byte, len(batch))
+	for i, t := range batch {
+		items[i], raws[i] = t.item, t.raw
+	}
+	return s.lose(s.writeRaw(ctx, items, raws, s.mine))
+}
+
+// renew shows that the holder is alive. A lease that ran out while it could
+// not be renewed is given up.
+func (s *Session) renew(ctx context.Context) {
+	err := s.lose(s.writeRaw(ctx, nil, nil, s.mine))
+	if err == nil {
 		return
 	}
-	s.closed = true
-	close(s.stop)
-	s.mu.Unlock()
-	s.renewed.Wait()
+	s.log.mu.Lock()
+	lease := s.log.table.lease
+	over := lease == nil || !s.log.o.Now().Before(lease.expires())
+	s.log.mu.Unlock()
+	if over {
+		_ = s.lose(errBeaten)
+	}
 }
 
-// compactAt is how many bytes of entries make a log worth condensing, and by
-// how much they must outgrow the snapshot.
-const (
-	compactAt    = 4 << 20
-	compactRatio = 4
-)
+// lose ends the session when err says that the lease is another's.
+func (s *Session) lose(err error) error {
+	if !errors.Is(err, errBeaten) {
+		return err
+	}
+	s.log.mu.Lock()
+	lease := s.log.table.lease
+	s.log.mu.Unlock()
+	if lease != nil && lease.Session == s.id {
+		lease = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = lost(lease)
+		close(s.lost)
+	}
+	return s.err
+}
 
-// compact replaces the log by a snapshot where that saves much.
-func (l *Log) compact(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.model.logged < compactAt {
+// Release gives the lease back, once all that was queued is written. A log
+// that has outgrown what it describes is condensed before.
+func (s *Session) Release(ctx context.Context) error {
+	s.mu.Lock()
+	closed, gone := s.closed, s.err
+	s.mu.Unlock()
+	if closed {
 		return nil
 	}
-	raw, err := json.Marshal(l.model.snapshot(l.o.Now().UTC()))
+	if gone != nil {
+		s.stop()
+		return nil // told before; who has the lease now gives it back
+	}
+	s.log.compactIfLarge(ctx)
+	err := s.put(ctx, item{Released: &released{}})
+	s.stop()
 	if err != nil {
-		return fault.Wrap(fault.Internal, err, "encode a snapshot of the state")
+		return err
 	}
-	if l.model.logged < compactRatio*len(raw) {
-		return nil
+	s.log.mu.Lock()
+	live := s.log.table.live()
+	s.log.mu.Unlock()
+	return s.log.remember(live)
+}
+
+// stop ends the writer.
+func (s *Session) stop() {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return
 	}
-	if err := l.driver.Compact(ctx, l.model.seq, raw); err != nil {
-		return fmt.Errorf("condense the state: %w", err)
+	s.cancel()
+	<-s.done
+	s.log.mu.Lock()
+	if s.log.session == s {
+		s.log.session = nil
 	}
-	l.model.logged = 0
-	return nil
+	s.log.mu.Unlock()
+}
+
+// Wipe removes the state, all of it, and ends the session. It returns how
+// many objects of the backend that were.
+func (s *Session) Wipe(ctx context.Context) (int, error) {
+	if err := s.lose(s.writeRaw(ctx, nil, nil, s.mine)); err != nil {
+		return 0, err // the lease must be ours at this moment
+	}
+	s.stop()
+	s.log.io.Lock()
+	defer s.log.io.Unlock()
+	n, err := s.log.driver.Wipe(ctx)
+	if err != nil {
+		return n, storage(err, "wipe the state")
+	}
+	s.log.replace(newTable())
+	if s.log.o.KeyDir == "" {
+		return n, nil
+	}
+	return n, Reset(s.log.o.KeyDir, s.log.o.ID)
 }

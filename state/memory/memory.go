@@ -43,13 +43,13 @@ func (d driver) Append(ctx context.Context, seq uint64, entry []byte) error {
 }
 
 // Load implements state.Driver.
-func (d driver) Load(ctx context.Context, after uint64) iter.Seq2[state.Stored, error] {
-	return func(yield func(state.Stored, error) bool) {
+func (d driver) Load(ctx context.Context, after uint64) iter.Seq2[state.Entry, error] {
+	return func(yield func(state.Entry, error) bool) {
 		d.s.mu.Lock()
 		floor, snapshot, entries := d.s.floor, d.s.snapshot, maps.Clone(d.s.entries)
 		d.s.mu.Unlock()
 		if floor > after {
-			if !yield(state.Stored{Seq: floor, Data: snapshot, Snapshot: true}, nil) {
+			if !yield(state.Entry{Seq: floor, Data: snapshot, Snapshot: true}, nil) {
 				return
 			}
 			after = floor
@@ -60,10 +60,10 @@ func (d driver) Load(ctx context.Context, after uint64) iter.Seq2[state.Stored, 
 				return
 			}
 			if err := ctx.Err(); err != nil {
-				yield(state.Stored{}, err)
+				yield(state.Entry{}, err)
 				return
 			}
-			if !yield(state.Stored{Seq: seq, Data: entry}, nil) {
+			if !yield(state.Entry{Seq: seq, Data: entry}, nil) {
 				return
 			}
 		}

@@ -102,15 +102,15 @@ func (d *driver) Append(ctx context.Context, seq uint64, entry []byte) error {
 }
 
 // Load implements state.Driver.
-func (d *driver) Load(ctx context.Context, after uint64) iter.Seq2[state.Stored, error] {
-	return func(yield func(state.Stored, error) bool) {
+func (d *driver) Load(ctx context.Context, after uint64) iter.Seq2[state.Entry, error] {
+	return func(yield func(state.Entry, error) bool) {
 		if err := d.load(ctx, after, yield); err != nil {
-			yield(state.Stored{}, explain(d.path, err))
+			yield(state.Entry{}, explain(d.path, err))
 		}
 	}
 }
 
-func (d *driver) load(ctx context.Context, after uint64, yield func(state.Stored, error) bool) error {
+func (d *driver) load(ctx context.Context, after uint64, yield func(state.Entry, error) bool) error {
 	tx, err := d.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (d *driver) load(ctx context.Context, after uint64, yield func(state.Stored
 	var data []byte
 	err = tx.QueryRowContext(ctx, "SELECT through, data FROM snapshot WHERE env = ? AND through > ?", d.env, int64(after)).Scan(&through, &data)
 	if err == nil {
-		if !yield(state.Stored{Seq: uint64(through), Data: data, Snapshot: true}, nil) {
+		if !yield(state.Entry{Seq: uint64(through), Data: data, Snapshot: true}, nil) {
 			return nil
 		}
 		after = uint64(through)
@@ -138,7 +138,7 @@ func (d *driver) load(ctx context.Context, after uint64, yield func(state.Stored
 		if err := rows.Scan(&seq, &entry); err != nil {
 			return err
 		}
-		if !yield(state.Stored{Seq: uint64(seq), Data: entry}, nil) {
+		if !yield(state.Entry{Seq: uint64(seq), Data: entry}, nil) {
 			return nil
 		}
 	}
