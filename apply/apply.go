@@ -44,6 +44,9 @@ type Options struct {
 	Journal   Journal
 	Providers Providers
 	Events    event.Sink
+	// Config is what the file says of an address, for deletes of kinds that
+	// need it; nil where it says nothing. It may be nil itself.
+	Config func(resource.Address) resource.Input
 	// Parallelism bounds how many changes run at once.
 	Parallelism int
 	// Fingerprint is the keyed hash of sensitive values.

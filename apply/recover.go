@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gocodealone/wfctl/event"
@@ -93,9 +94,12 @@ func (o *RecoverOptions) find(ctx context.Context, provider sdk.Provider, p Pend
 		id = p.ID
 	}
 	ours := sdk.Ownership{Project: o.Project, Environment: o.Environment, Module: string(p.Address)}
-	req := &sdk.ReadRequest{Type: p.Type, ID: id, Name: p.Name, Ownership: ours, IdempotencyKey: p.Key}
+	req := &sdk.ReadRequest{Type: p.Type, ID: id, Name: p.Name, Ownership: ours, IdempotencyKey: p.Key, Except: others(o.Records, resource.Key{Address: p.Address, Deposed: p.Deposed})}
 	if recorded {
 		req.Prior = plan.Prior(rec)
+	} else {
+		// A kind that is read by running a command finds it in what was intended.
+		req.Prior = plan.Prior(resource.Record{Name: p.Name, Config: p.Config})
 	}
 	if o.Config != nil {
 		req.Config = o.Config(p.Address)
@@ -106,10 +110,22 @@ func (o *RecoverOptions) find(ctx context.Context, provider sdk.Provider, p Pend
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case foreign(res.Owner, ours):
+	case foreign(res.Owner, ours), slices.Contains(req.Except, res.ID):
 		return nil, nil
 	}
 	return res, nil
+}
+
+// others lists the identifiers recorded for an address under other keys: the
+// deposed ones of unfinished replacements.
+func others(records []resource.Record, key resource.Key) []string {
+	var ids []string
+	for _, r := range records {
+		if r.Address == key.Address && r.Key() != key && r.ID != "" {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
 }
 
 // adopted is the record of a resource that an interrupted creation made. One

@@ -112,7 +112,7 @@ func (w *work) create(ctx context.Context, d resource.Desired, promised sdk.Outp
 	if err := w.Journal.Result(ctx, in.Key, rec); err != nil {
 		return err
 	}
-	w.remember(rec, w.marked(d, res.Outputs))
+	w.remember(rec, w.marked(d, tainted(resolved.Config, res.Outputs)))
 	return nil
 }
 
@@ -124,12 +124,12 @@ func (w *work) createFailed(ctx context.Context, provider sdk.Provider, d resour
 	}
 	id := rep.assigned()
 	if id == "" && !harmless(cause) {
-		res, err := provider.Read(ctx, &sdk.ReadRequest{Type: d.Type(), Name: d.Name(), Ownership: d.Ownership(), IdempotencyKey: in.Key, Config: resolved.Config})
+		res, err := provider.Read(ctx, &sdk.ReadRequest{Type: d.Type(), Name: d.Name(), Ownership: d.Ownership(), IdempotencyKey: in.Key, Config: resolved.Config, Except: w.otherIDs(d.Address())})
 		switch {
 		case sdk.IsNotFound(err), sdk.CodeOf(err) == sdk.CodeUnsupported:
 		case err != nil:
 			return failure // the intent stays; recovery will look
-		case foreign(res.Owner, d.Ownership()):
+		case foreign(res.Owner, d.Ownership()), slices.Contains(w.otherIDs(d.Address()), res.ID):
 		default:
 			id = res.ID
 		}
@@ -143,6 +143,18 @@ func (w *work) createFailed(ctx context.Context, provider sdk.Provider, d resour
 	}
 	rec.Status, rec.Created = resource.Tainted, rec.Updated
 	return errors.Join(failure, w.Journal.Result(ctx, in.Key, rec))
+}
+
+// otherIDs lists the identifiers of an address that are not those of its
+// present resource.
+func (w *work) otherIDs(addr resource.Address) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var records []resource.Record
+	for _, r := range w.records {
+		records = append(records, r)
+	}
+	return others(records, resource.Key{Address: addr})
 }
 
 // harmless tells whether an error says that nothing was made.
@@ -191,6 +203,10 @@ func (w *work) update(ctx context.Context, c *plan.Update) error {
 		if ctx.Err() != nil {
 			return failure
 		}
+		if sdk.IsNotFound(err) {
+			// It is gone: the next plan makes it anew.
+			return errors.Join(failure, w.Journal.Forget(ctx, in.Key, c.Key()))
+		}
 		rec := c.Prior
 		rec.Status, rec.Updated, rec.Run = resource.Failed, w.Now(), w.Run
 		return errors.Join(failure, w.Journal.Result(ctx, in.Key, rec))
@@ -203,7 +219,7 @@ func (w *work) update(ctx context.Context, c *plan.Update) error {
 	if err := w.Journal.Result(ctx, in.Key, rec); err != nil {
 		return err
 	}
-	w.remember(rec, w.marked(c.Desired, res.Outputs))
+	w.remember(rec, w.marked(c.Desired, tainted(resolved.Config, res.Outputs)))
 	return nil
 }
 
@@ -235,7 +251,8 @@ func (w *work) remove(ctx context.Context, rec resource.Record) error {
 	}
 	err = w.call(ctx, in.Deadline, func(ctx context.Context) error {
 		_, err := provider.Delete(ctx, &sdk.DeleteRequest{
-			Type: rec.Type, ID: rec.ID, Name: rec.Name, Ownership: w.ownership(rec.Address), Prior: plan.Prior(rec), IdempotencyKey: in.Key, Deadline: in.Deadline,
+			Type: rec.Type, ID: rec.ID, Name: rec.Name, Ownership: w.ownership(rec.Address), Prior: plan.Prior(rec),
+			Config: w.deleteConfig(ctx, rec), IdempotencyKey: in.Key, Deadline: in.Deadline,
 		}, &reporter{work: w, ctx: ctx, intent: in.Key})
 		return err
 	})
@@ -247,6 +264,23 @@ func (w *work) remove(ctx context.Context, rec resource.Record) error {
 		return errors.Join(failure, w.Journal.Abandon(ctx, in.Key))
 	}
 	return w.Journal.Forget(ctx, in.Key, rec.Key())
+}
+
+// deleteConfig resolves what the file still says of a resource that goes; it
+// is zero where it says nothing, or something else can no longer be had.
+func (w *work) deleteConfig(ctx context.Context, rec resource.Record) sdk.Config {
+	if w.Config == nil {
+		return sdk.Config{}
+	}
+	input := w.Config(rec.Address)
+	if input == nil {
+		return sdk.Config{}
+	}
+	resolved, err := input.Resolve(&scope{ctx, w.run})
+	if err != nil {
+		return sdk.Config{}
+	}
+	return resolved.Config
 }
 
 // removeReplaced deletes the old one of a replacement.
@@ -279,6 +313,12 @@ func (w *work) createReplacement(ctx context.Context, c *plan.Replace) error {
 	if err := w.Journal.Move(ctx, c.Key(), aside); err != nil {
 		return err
 	}
+	w.mu.Lock()
+	old := c.Prior
+	old.Deposed = w.Run
+	delete(w.records, c.Key())
+	w.records[aside] = old
+	w.mu.Unlock()
 	return w.create(ctx, c.Desired, c.Promised)
 }
 
@@ -305,7 +345,7 @@ func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 
 // record is what state keeps of a resource that was made or changed.
 func (w *work) record(d resource.Desired, r resource.Resolved, id string, outputs sdk.Outputs) (resource.Record, error) {
-	recorded, err := w.recordOutputs(d, outputs)
+	recorded, err := w.recordOutputs(d, tainted(r.Config, outputs))
 	return resource.Record{
 		Address: d.Address(), Name: d.Name(), Type: d.Type(), Provider: d.Provider(), ID: id, Config: r.Canonical, Digest: r.Digest,
 		Outputs: recorded, DependsOn: d.DependsOn(), Lifecycle: d.Lifecycle(), SchemaVersion: w.schema.SchemaVersion,

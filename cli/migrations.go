@@ -52,6 +52,8 @@ func (a *App) migrationsUp(name *string) *cobra.Command {
 		})
 	})
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "show what would be applied")
+	cmd.Flags().BoolVar(&o.AllowOutOfOrder, "allow-out-of-order", false, "apply versions below one that is applied already")
+	cmd.Flags().Int64Var(&o.To, "to", 0, "stop at `VERSION` (0: all)")
 	return cmd
 }
 
@@ -71,6 +73,7 @@ func (a *App) migrationsDown(name *string) *cobra.Command {
 	})
 	c.register(cmd)
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "show what would be undone")
+	cmd.Flags().IntVar(&o.Steps, "steps", 1, "how many to undo")
 	return cmd
 }
 
@@ -147,7 +150,8 @@ func (a *App) migrationsRepair(name *string) *cobra.Command {
 			})
 		})
 	c.register(cmd)
-	cmd.Flags().StringVar(&how, "as", "resume", "resume, applied, pending or accepted")
+	cmd.Flags().StringVar(&how, "as", "", "resume, applied, pending or accepted")
+	_ = cmd.MarkFlagRequired("as")
 	return cmd
 }
 

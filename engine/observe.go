@@ -18,7 +18,6 @@ import (
 func (p *Project) observe(ctx context.Context, records []resource.Record, all bool) (map[resource.Key]plan.Observation, error) {
 	var mu sync.Mutex
 	seen := map[resource.Key]plan.Observation{}
-	configs := p.observeConfigs()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.options.Parallelism)
 	for _, rec := range records {
@@ -30,7 +29,7 @@ func (p *Project) observe(ctx context.Context, records []resource.Record, all bo
 			continue
 		}
 		g.Go(func() error {
-			obs, err := p.read(ctx, rec, configs[rec.Address])
+			obs, err := p.read(ctx, rec, p.inputOf(rec.Address))
 			if err != nil {
 				return err
 			}
@@ -43,14 +42,13 @@ func (p *Project) observe(ctx context.Context, records []resource.Record, all bo
 	return seen, g.Wait()
 }
 
-// observeConfigs maps addresses to what is desired now, for kinds that need
-// their configuration to be read (core.command).
-func (p *Project) observeConfigs() map[resource.Address]resource.Input {
-	configs := make(map[resource.Address]resource.Input, len(p.Set.Nodes))
-	for _, d := range p.Set.Nodes {
-		configs[d.Address()] = d.Config()
+// inputOf is what the file says of an address; nil where it says nothing.
+func (p *Project) inputOf(addr resource.Address) resource.Input {
+	d, ok := p.Set.Node(addr)
+	if !ok {
+		return nil
 	}
-	return configs
+	return d.Config()
 }
 
 // read asks a provider for one recorded resource.

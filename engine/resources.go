@@ -174,7 +174,7 @@ func sensitive(schema *sdk.ResourceSchema, decls map[string]resource.OutputDecl,
 
 // readOutputs asks the provider for values that state does not keep.
 func (w *Work) readOutputs(ctx context.Context, rec resource.Record) (sdk.Outputs, error) {
-	obs, err := w.project.read(ctx, rec, w.project.observeConfigs()[rec.Address])
+	obs, err := w.project.read(ctx, rec, w.project.inputOf(rec.Address))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 // connect makes the graph of steps. Making waits for making what it depends
 // on; deleting waits for deleting, and for changing, what stood on it.
 func (b *builder) connect() error {
+	b.spreadCreateFirst()
 	g := &b.plan.steps
 	for _, c := range b.plan.Changes {
 		for _, s := range stepsOf(c) {
@@ -37,6 +38,28 @@ func (b *builder) connect() error {
 			WithHint("apply in two runs: first with the module added or changed, then with the old one removed")
 	}
 	return nil
+}
+
+// spreadCreateFirst makes what a create-first replacement stands on, where
+// that is replaced too, create-first as well: its old one cannot go before the
+// old one that stands on it.
+func (b *builder) spreadCreateFirst() {
+	var todo []*Replace
+	for _, c := range b.plan.Changes {
+		if r, ok := c.(*Replace); ok && r.CreateFirst {
+			todo = append(todo, r)
+		}
+	}
+	for len(todo) > 0 {
+		r := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, dep := range r.Prior.DependsOn {
+			if d, ok := b.plan.byKey[resource.Key{Address: dep}].(*Replace); ok && !d.CreateFirst {
+				d.CreateFirst = true
+				todo = append(todo, d)
+			}
+		}
+	}
 }
 
 // stepsOf lists the steps of a change.
