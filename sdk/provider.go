@@ -192,6 +192,9 @@ type ReadRequest struct {
 	Name           string
 	Ownership      Ownership
 	IdempotencyKey string
+	// Except are identifiers of resources that are known to be others: the
+	// old one of a replacement has the same name and tags as the new one.
+	Except []string
 	// Prior is what is recorded, if anything. It helps to tell which
 	// optional parts to read; an answer never just repeats it.
 	Prior *Prior
@@ -239,11 +242,15 @@ type UpdateResponse struct {
 
 // DeleteRequest asks to remove a resource.
 type DeleteRequest struct {
-	Type           string
-	ID             string
-	Name           string
-	Ownership      Ownership
-	Prior          *Prior
+	Type      string
+	ID        string
+	Name      string
+	Ownership Ownership
+	Prior     *Prior
+	// Config is the desired configuration where the caller still has it
+	// resolved (kinds that delete by running a command may need it); it may
+	// be zero: a resource can be deleted with the record alone.
+	Config         Config
 	IdempotencyKey string
 	Deadline       time.Time
 }
