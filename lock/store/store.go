@@ -119,6 +119,10 @@ type Request struct {
 	Limit int64
 	// Open begins the download.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Executable is the file that is run; its hash, and that of the listing of
+	// all files, where they are known. Only then is a tree that is installed
+	// already good enough: nothing else tells that it is still what it was.
+	Executable, ExecutableHash, ListingHash string
 	// Check judges the unpacked files before they are installed.
 	Check func(dir string, files []archive.File) error
 }
@@ -176,8 +180,11 @@ func (s *Store) Stage(ctx context.Context, r Request, unlock func()) (_ *Staged,
 			staged.Discard()
 		}
 	}()
-	if s.Has(r.Hash) {
-		staged.there = true
+	staged.there = s.Has(r.Hash)
+	if staged.there && r.ExecutableHash != "" {
+		if err := s.Verify(ctx, r.Hash, r.Executable, r.ExecutableHash, r.ListingHash); err != nil {
+			return nil, err
+		}
 		files, err := archive.List(ctx, s.Tree(r.Hash))
 		if err == nil {
 			err = r.Check(s.Tree(r.Hash), files)
@@ -245,16 +252,34 @@ func (s *Store) sweep() {
 	}
 }
 
-// Install makes the archive appear in the store.
-func (t *Staged) Install() error {
+// Install makes the archive appear in the store. One that is there already
+// must be the same.
+func (t *Staged) Install(ctx context.Context) error {
 	defer t.Discard()
 	if t.there {
-		return nil
+		if t.listing == nil {
+			return nil
+		}
+		return t.compare(ctx)
 	}
 	if _, err := t.store.PutBlob(t.listing); err != nil {
 		return err
 	}
 	return atomicfile.Rename(filepath.Join(t.store.tmp(t.hash), "tree"), t.store.Tree(t.hash))
+}
+
+// compare checks what is installed against what was just unpacked.
+func (t *Staged) compare(ctx context.Context) error {
+	hash, err := t.store.PutBlob(t.listing)
+	if err != nil {
+		return err
+	}
+	tree := t.store.Tree(t.hash)
+	files, err := archive.List(ctx, tree)
+	if err == nil && Sum(archive.Listing(files)) != hash {
+		err = &DamagedError{Path: filepath.Join(tree, t.store.differs(hash, string(archive.Listing(files)))), Remove: tree}
+	}
+	return err
 }
 
 // Discard clears up and gives the lock back; after Install it does nothing.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -29,7 +30,11 @@ func Scalar(value string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Field is one member of a mapping to write. Value is a string or a []Field.
+// Int is a whole number to write.
+type Int int
+
+// Field is one member of a mapping to write. Value is a string, an [Int] or a
+// []Field.
 type Field struct {
 	Key   string
 	Value any
@@ -38,10 +43,14 @@ type Field struct {
 }
 
 func flow(value any) string {
-	fields, ok := value.([]Field)
-	if !ok {
-		text, _ := value.(string)
-		return Scalar(text)
+	var fields []Field
+	switch v := value.(type) {
+	case string:
+		return Scalar(v)
+	case Int:
+		return strconv.Itoa(int(v))
+	case []Field:
+		fields = v
 	}
 	parts := make([]string, len(fields))
 	for i, f := range fields {
