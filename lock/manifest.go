@@ -112,6 +112,8 @@ type manifestDecoder struct {
 	m      *Manifest
 	lines  []string
 	faults fault.List
+	// legacy accepts pins of the old shape, which may lack a version or source.
+	legacy bool
 }
 
 func (d *manifestDecoder) at(n *yaml.Node) fault.Position {
@@ -129,10 +131,7 @@ func (d *manifestDecoder) fault(n *yaml.Node, format string, args ...any) *fault
 
 // fields visits the members of a mapping; an unknown or repeated key is a fault.
 func (d *manifestDecoder) fields(n *yaml.Node, what string, visit map[string]func(*yaml.Node)) {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	if n.Kind != yaml.MappingNode {
+	if n = deref(n); n.Kind != yaml.MappingNode {
 		d.fault(n, "%s is a mapping", what)
 		return
 	}
@@ -168,7 +167,7 @@ func (d *manifestDecoder) unknown(key *yaml.Node, what string, visit map[string]
 
 func (d *manifestDecoder) text(into *string, what string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
+		if n = deref(n); n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
 			d.fault(n, "%s is a string", what)
 			return
 		}
@@ -176,8 +175,16 @@ func (d *manifestDecoder) text(into *string, what string) func(*yaml.Node) {
 	}
 }
 
+// deref follows an alias.
+func deref(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
 func (d *manifestDecoder) items(n *yaml.Node, what string, visit func(*yaml.Node)) {
-	if n.Tag == "!!null" {
+	if n = deref(n); n.Tag == "!!null" {
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
@@ -233,8 +240,11 @@ func (d *manifestDecoder) plugin(n *yaml.Node) {
 // check judges a pin as a whole.
 func (d *manifestDecoder) check(n *yaml.Node, p Pin) {
 	before := len(d.faults)
+	if d.legacy && p.Source == "" && p.Name != "" {
+		p.Source = DefaultOwner + p.Name
+	}
 	for _, need := range []struct{ key, value string }{{"name", p.Name}, {"version", p.Version}, {"source", p.Source}} {
-		if need.value == "" {
+		if need.value == "" && (!d.legacy || need.key != "version") {
 			d.fault(n, "plugin %q lacks `%s`", p.Name, need.key)
 		}
 	}
@@ -244,11 +254,13 @@ func (d *manifestDecoder) check(n *yaml.Node, p Pin) {
 	if checkName(p.Name) != nil {
 		d.fault(n, "%q is not a name for a plugin", p.Name)
 	}
-	v, err := canonicalVersion(p.Version)
-	if err != nil {
-		d.fault(n, "plugin %q: %v", p.Name, err)
+	if p.Version != "" {
+		v, err := canonicalVersion(p.Version)
+		if err != nil {
+			d.fault(n, "plugin %q: %v", p.Name, err)
+		}
+		p.Version = v
 	}
-	p.Version = v
 	if p.Verify != nil && p.Trust == ChecksumOnly {
 		d.fault(n, "plugin %q has `verify` and `trust: %s`: one excludes the other", p.Name, ChecksumOnly)
 	}

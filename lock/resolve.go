@@ -55,17 +55,37 @@ func (p *Project) find(ctx context.Context, m *Manifest, pin Pin) (*published, e
 	if err != nil {
 		return nil, err
 	}
+	if err := r.complete(sums); err != nil {
+		return nil, err
+	}
 	r.archives = map[string]want{}
 	for platform, file := range release.Archives(slices.Collect(maps.Keys(sums)), pin.Name, pin.Version) {
-		if r.has(file) {
-			r.archives[platform] = r.want(platform, file, sums[file])
-		}
+		r.archives[platform] = r.want(platform, file, sums[file])
 	}
 	if len(r.archives) == 0 {
 		return nil, fault.New(fault.NotFound, "plugin %q: version %s at %s has no archive for any platform", pin.Name, pin.Version, from.address).
 			WithHint("archives are called %s-OS-ARCH.tar.gz or .zip, and %s names them", pin.Name, cmpName(r.listName))
 	}
 	return r, nil
+}
+
+// complete refuses a release whose list of checksums and files do not agree on
+// the archives.
+func (r *published) complete(sums map[string]string) error {
+	if !r.listed || r.list == nil {
+		return nil
+	}
+	for _, name := range r.names {
+		if _, ok := sums[name]; !ok && len(release.Platforms(name, r.pin.Name, r.pin.Version)) > 0 {
+			return fault.New(fault.Integrity, "plugin %q: %s of version %s does not list %s", r.pin.Name, r.listName, r.pin.Version, name)
+		}
+	}
+	for name := range sums {
+		if !r.has(name) && len(release.Platforms(name, r.pin.Name, r.pin.Version)) > 0 {
+			return fault.New(fault.Integrity, "plugin %q: version %s has no %s, which its %s lists", r.pin.Name, r.pin.Version, name, r.listName)
+		}
+	}
+	return nil
 }
 
 func cmpName(list string) string {
@@ -226,12 +246,7 @@ func (p *Project) fill(ctx context.Context, r *published, old, now *Locked, proo
 	}
 	for platform, a := range found {
 		a.Bundle = proof.archives[platform].bundle()
-		if a.SHA256 != "" {
-			now.Platforms[platform] = *a
-		}
-	}
-	if len(now.Platforms) == 0 {
-		return fault.New(fault.NotFound, "plugin %q: no archive of version %s is at %s", r.pin.Name, r.pin.Version, r.from.address)
+		now.Platforms[platform] = *a
 	}
 	if _, ok := now.Platforms[HostPlatform()]; !ok {
 		p.o.Warn(fault.New(fault.NotFound, "plugin %q has no version %s for %s: it cannot run here", r.pin.Name, r.pin.Version, HostPlatform()))
@@ -247,10 +262,6 @@ func (p *Project) look(ctx context.Context, r *published, w want, found *Artifac
 		return failure(err, "plugin %q: lock the store", w.name)
 	}
 	staged, err := p.store.Stage(ctx, p.request(r.from, w, found), unlock)
-	if errors.Is(err, source.ErrNotFound) && !r.listed {
-		*found = Artifact{} // in the list, but not published
-		return nil
-	}
 	if err != nil {
 		return failure(err, "plugin %q: %s", w.name, w.file)
 	}

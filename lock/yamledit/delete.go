@@ -63,6 +63,9 @@ func (d *Document) Delete(path Path, keep bool) error {
 func (d *Document) deleteEdits(path Path, p place, keep bool) ([]edit, error) {
 	if p.parent.Style&yaml.FlowStyle != 0 {
 		e, err := d.deleteFlow(p)
+		if err == nil && keep {
+			e.text = d.keptInFlow(p, e)
+		}
 		return []edit{e}, err
 	}
 	first, indent, inline, err := d.entryStart(p)
@@ -200,4 +203,21 @@ func (d *Document) deleteFlow(p place) (edit, error) {
 		return edit{}, &RefusedError{Line: p.node.Line}
 	}
 	return edit{from: start, to: end}, nil
+}
+
+// keptInFlow writes the comments of a removed entry on lines of their own.
+func (d *Document) keptInFlow(p place, e edit) string {
+	list := comments(d.src[e.from:e.to])
+	if len(list) == 0 {
+		return ""
+	}
+	indent := strings.Repeat(" ", max(0, p.parent.Column-1))
+	if p.key != nil {
+		indent = strings.Repeat(" ", p.key.Column-1)
+	}
+	text := strings.Join(list, d.eol+indent) + d.eol + indent
+	if p.index+1 >= len(p.parent.Content) {
+		text = " " + text
+	}
+	return text
 }

@@ -33,8 +33,8 @@ func Scalar(value string) string {
 // Int is a whole number to write.
 type Int int
 
-// Field is one member of a mapping to write. Value is a string, an [Int] or a
-// []Field.
+// Field is one member of a mapping to write. Value is a string, an [Int], a
+// []Field, or a *yaml.Node taken from another file.
 type Field struct {
 	Key   string
 	Value any
@@ -49,6 +49,8 @@ func flow(value any) string {
 		return Scalar(v)
 	case Int:
 		return strconv.Itoa(int(v))
+	case *yaml.Node:
+		return flowNode(v)
 	case []Field:
 		fields = v
 	}
@@ -57,6 +59,41 @@ func flow(value any) string {
 		parts[i] = Scalar(f.Key) + ": " + flow(f.Value)
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// flowNode writes a node with all that hangs on it, without its comments. It
+// must hold no alias.
+func flowNode(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		var parts []string
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			parts = append(parts, flowNode(n.Content[i])+": "+flowNode(n.Content[i+1]))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	case yaml.SequenceNode:
+		var parts []string
+		for _, c := range n.Content {
+			parts = append(parts, flowNode(c))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
+	if n.ShortTag() == "!!str" {
+		return Scalar(n.Value)
+	}
+	if n.Value == "" {
+		return "null"
+	}
+	return n.Value
+}
+
+// FieldsOf are the members of a mapping node.
+func FieldsOf(n *yaml.Node) []Field {
+	var fields []Field
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		fields = append(fields, Field{Key: n.Content[i].Value, Value: n.Content[i+1]})
+	}
+	return fields
 }
 
 // line is a field on a line of its own, without indentation.
