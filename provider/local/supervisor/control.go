@@ -28,9 +28,13 @@ type message struct {
 type failure struct {
 	Code          sdk.Code
 	Message, Hint string
+	Ending        bool `json:",omitempty"`
 }
 
 func toFailure(err error) *failure {
+	if errors.Is(err, ErrEnding) {
+		return &failure{Ending: true}
+	}
 	var known *sdk.Error
 	if errors.As(err, &known) {
 		return &failure{Code: known.Code, Message: err.Error(), Hint: known.Hint}
@@ -38,7 +42,12 @@ func toFailure(err error) *failure {
 	return &failure{Code: sdk.CodeOf(err), Message: err.Error()}
 }
 
-func (f *failure) err() error { return &sdk.Error{Code: f.Code, Message: f.Message, Hint: f.Hint} }
+func (f *failure) err() error {
+	if f.Ending {
+		return ErrEnding
+	}
+	return &sdk.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+}
 
 // hello identifies the supervisor.
 type hello struct {

@@ -318,7 +318,7 @@ func (s *Supervisor) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Err() != nil {
-		return errClosing
+		return ErrEnding
 	}
 	s.active++
 	return nil
@@ -334,7 +334,9 @@ func (s *Supervisor) leave() (ending bool) {
 	return s.closed.Err() != nil
 }
 
-var errClosing = sdk.Errorf(sdk.CodeUnavailable, "the supervisor is about to end")
+// ErrEnding says that the supervisor was about to end and did nothing; another
+// can be started when it has.
+var ErrEnding error = sdk.Errorf(sdk.CodeUnavailable, "the supervisor is about to end")
 
 // service finds a service, or makes it with create.
 func (s *Supervisor) service(name string, create bool) (*service, error) {
