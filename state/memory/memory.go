@@ -5,23 +5,22 @@ package memory
 import (
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"sync"
 
 	"github.com/gocodealone/wfctl/state"
 )
 
-// Store holds logs; the drivers of one store share them.
+// Store holds a log; the drivers of one store share it.
 type Store struct {
 	mu       sync.Mutex
-	entries  map[uint64][]byte
+	entries  [][]byte // from floor+1 on
 	floor    uint64
 	snapshot []byte
 }
 
 // New makes an empty store.
-func New() *Store { return &Store{entries: map[uint64][]byte{}} }
+func New() *Store { return &Store{} }
 
 // Driver opens the store.
 func (s *Store) Driver() state.Driver { return driver{s} }
@@ -35,10 +34,10 @@ func (d driver) Append(ctx context.Context, seq uint64, entry []byte) error {
 	}
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
-	if _, taken := d.s.entries[seq]; taken || seq <= d.s.floor {
+	if seq != d.s.floor+uint64(len(d.s.entries))+1 {
 		return state.ErrConflict
 	}
-	d.s.entries[seq] = slices.Clone(entry)
+	d.s.entries = append(d.s.entries, slices.Clone(entry))
 	return nil
 }
 
@@ -46,24 +45,21 @@ func (d driver) Append(ctx context.Context, seq uint64, entry []byte) error {
 func (d driver) Load(ctx context.Context, after uint64) iter.Seq2[state.Entry, error] {
 	return func(yield func(state.Entry, error) bool) {
 		d.s.mu.Lock()
-		floor, snapshot, entries := d.s.floor, d.s.snapshot, maps.Clone(d.s.entries)
+		floor, snapshot, entries := d.s.floor, d.s.snapshot, slices.Clone(d.s.entries)
 		d.s.mu.Unlock()
-		if floor > after {
-			if !yield(state.Entry{Seq: floor, Data: snapshot, Snapshot: true}, nil) {
-				return
-			}
-			after = floor
+		if floor > after && !yield(state.Entry{Seq: floor, Data: slices.Clone(snapshot), Snapshot: true}, nil) {
+			return
 		}
-		for seq := after + 1; ; seq++ {
-			entry, ok := entries[seq]
-			if !ok {
-				return
+		for i, data := range entries {
+			seq := floor + uint64(i) + 1
+			if seq <= after {
+				continue
 			}
 			if err := ctx.Err(); err != nil {
 				yield(state.Entry{}, err)
 				return
 			}
-			if !yield(state.Entry{Seq: seq, Data: entry}, nil) {
+			if !yield(state.Entry{Seq: seq, Data: slices.Clone(data)}, nil) {
 				return
 			}
 		}
@@ -77,8 +73,9 @@ func (d driver) Compact(_ context.Context, through uint64, snapshot []byte) erro
 	if through <= d.s.floor {
 		return nil
 	}
+	drop := min(through-d.s.floor, uint64(len(d.s.entries)))
+	d.s.entries = slices.Clone(d.s.entries[drop:])
 	d.s.floor, d.s.snapshot = through, slices.Clone(snapshot)
-	maps.DeleteFunc(d.s.entries, func(seq uint64, _ []byte) bool { return seq <= through })
 	return nil
 }
 
@@ -90,7 +87,7 @@ func (d driver) Wipe(context.Context) (int, error) {
 	if d.s.snapshot != nil {
 		n++
 	}
-	d.s.entries, d.s.snapshot, d.s.floor = map[uint64][]byte{}, nil, 0
+	d.s.entries, d.s.snapshot, d.s.floor = nil, nil, 0
 	return n, nil
 }
 
