@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/gocodealone/wfctl/plan"
@@ -163,7 +164,12 @@ func PlanMarkdown(w io.Writer, p *plan.Plan) error {
 	return err
 }
 
-// plain is JSON as people read it: without escapes for HTML.
+// plain is JSON as people read it: without escapes for HTML, and with words
+// for the marks of what is not known or not shown.
 func plain(raw json.RawMessage) string {
-	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(raw))
+	text := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&", `{"$unknown":true}`, "(known after apply)").Replace(string(raw))
+	return fingerprints.ReplaceAllString(text, "(sensitive)")
 }
+
+// fingerprints stand for sensitive values inside a list.
+var fingerprints = regexp.MustCompile(`\{"\$fingerprint":"[^"]*"\}`)
