@@ -63,7 +63,7 @@ func NewString(at *Node, text string) *Node {
 	return &Node{Kind: String, Text: text, src: at.src, line: at.line, col: at.col}
 }
 
-// At returns the field with another value, at the same place.
+// With returns the field with another value, at the same place.
 func (f Field) With(v *Node) Field { f.Value = v; return f }
 
 // Pos is where the value stands.
@@ -148,15 +148,17 @@ func (n *Node) FaultIn(offset, width int, format string, args ...any) *fault.Err
 	return e
 }
 
+// NameNode is the field's name as a string of its own.
+func (f Field) NameNode() *Node {
+	if f.line == 0 {
+		return NewString(f.Value, f.Name)
+	}
+	return &Node{Kind: String, Text: f.Name, src: f.Value.src, line: f.line, col: f.col}
+}
+
 // Fault makes an error that points at the field's name.
 func (f Field) Fault(format string, args ...any) *fault.Error {
-	if f.line == 0 {
-		return f.Value.Fault(format, args...)
-	}
-	e := fault.New(fault.Config, format, args...).At(f.Pos())
-	key := Node{Kind: String, Text: f.Name, line: f.line, col: f.col}
-	f.Value.src.show(e, &key)
-	return e
+	return f.NameNode().Fault(format, args...)
 }
 
 // AppendJSON appends the value as JSON, members in the order of the file.

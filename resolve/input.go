@@ -24,8 +24,9 @@ type input struct {
 	refs   []resource.Ref
 	// roots are the contexts for expressions that stay open.
 	roots map[string]any
-	// typ is where the type of the module stands, for errors about it.
-	typ *config.Node
+	// owner is where the name of what it configures stands, typ where the
+	// type of the module does, for errors about them.
+	owner, typ *config.Node
 
 	once   sync.Once
 	static resource.Resolved
@@ -38,6 +39,8 @@ type leaf struct {
 	raw    []byte
 	value  any
 	secret bool
+	// failed says that an error was reported already.
+	failed bool
 	// open are the parts of one that is not settled, with the settled ones
 	// folded into text; seed is what decides its value beside its references.
 	open []part

@@ -13,8 +13,8 @@ import (
 
 // input compiles a configuration: it settles what can be settled and finds
 // the references.
-func (r *resolver) input(tree, typ *config.Node) *input {
-	in := &input{tree: tree, typ: typ, roots: r.roots}
+func (r *resolver) input(tree, owner, typ *config.Node) *input {
+	in := &input{tree: tree, owner: owner, typ: typ, roots: r.roots}
 	r.compile(in, tree)
 	for _, l := range in.leaves {
 		for _, ref := range l.refs {
@@ -79,7 +79,7 @@ func (r *resolver) leaf(n *config.Node) *leaf {
 	}
 	if len(errs) > 0 {
 		r.failIn(n, errs...)
-		l.refs = nil
+		l.refs, l.failed = nil, true
 		return l
 	}
 	if len(l.refs) == 0 {
@@ -96,8 +96,10 @@ func (r *resolver) settle(l *leaf, parts []part) {
 	v, err := evalParts(parts, s)
 	if err != nil {
 		r.failIn(l.node, err)
+		l.failed = true
 		return
 	}
+	_, l.failed = v.(unknown) // an error of `vars`
 	l.value, l.secret = v, s.secret
 	l.raw = appendValue(nil, v)
 }

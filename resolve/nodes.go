@@ -39,7 +39,7 @@ func (r *resolver) bindAll() {
 	r.addMoves()
 }
 
-// emptyConfig stands for a module without `config`.
+// config is the module's configuration, empty where it has none.
 func (m *module) config() *config.Node {
 	if m.part.Config.IsNull() {
 		return config.NewMap(m.NameNode)
@@ -51,7 +51,8 @@ func (r *resolver) addProvider(m *module) {
 	c := m.config()
 	k := r.word(m, c, "provider", "which platform it is: local, digitalocean, …")
 	r.result.Providers = append(r.result.Providers, ProviderModule{
-		Address: resource.Address(m.Name), Kind: k, Config: r.input(c.Without("provider"), m.TypeNode), Pos: m.Pos(),
+		Address: resource.Address(m.Name), Kind: k, Config: r.input(c.Without("provider"), m.NameNode, m.TypeNode), Pos: m.Pos(),
+		kind: c.Get("provider"),
 	})
 }
 
@@ -65,7 +66,8 @@ func (r *resolver) addState(m *module) {
 	}
 	r.result.State = StateModule{
 		Declared: true, Address: resource.Address(m.Name), Backend: backend,
-		Config: r.input(c.Without("backend"), m.TypeNode), Pos: m.Pos(),
+		Config: r.input(c.Without("backend"), m.NameNode, m.TypeNode), Pos: m.Pos(),
+		backend: c.Get("backend"),
 	}
 }
 
@@ -95,7 +97,7 @@ func (r *resolver) addModule(m *module) {
 		provider.Kind = ""
 		n.spec.Provider = provider
 	}
-	n.input = r.input(c.Without("provider", "name"), m.TypeNode)
+	n.input = r.input(c.Without("provider", "name"), m.NameNode, m.TypeNode)
 	n.spec.Config = n.input
 	n.spec.Lifecycle = r.lifecycle(m)
 	n.spec.Outputs = r.outputs(m)
@@ -290,7 +292,7 @@ func (r *resolver) sink(m *module, output string, sensitive *bool, n *config.Nod
 	if name := n.Get("name"); name != nil && name.Kind == config.String {
 		s.Name, _ = toText(r.settleText(name, &scope{contexts: r.roots}))
 	}
-	s.Options = r.input(n.Without("type", "name"), nil)
+	s.Options = r.input(n.Without("type", "name"), typ, nil)
 	plain := slices.Contains(plainSinks, s.Type)
 	switch {
 	case plain && sensitive != nil && *sensitive:
@@ -333,7 +335,7 @@ func (r *resolver) addEntry(noun string, addr resource.Address, e *entry) {
 	case "migration":
 		body = r.migrationBody(n, e, body)
 	}
-	n.input = r.input(body, nil)
+	n.input = r.input(body, e.Key.NameNode(), nil)
 	n.spec.Config = n.input
 	r.nodes = append(r.nodes, n)
 }

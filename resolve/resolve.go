@@ -52,6 +52,8 @@ type ProviderModule struct {
 	Kind    string
 	Config  resource.Input
 	Pos     fault.Position
+
+	kind *config.Node
 }
 
 // StateModule is the module of type iac.state, if the environment has one.
@@ -61,6 +63,8 @@ type StateModule struct {
 	Backend  string
 	Config   resource.Input
 	Pos      fault.Position
+
+	backend *config.Node
 }
 
 // Move says that the record of From is now that of To.
