@@ -20,7 +20,7 @@ type snapshot struct {
 	Pending   []*pendingState           `json:"pending,omitempty"`
 	Records   []resource.Record         `json:"records,omitempty"`
 	Relocated string                    `json:"relocated,omitempty"`
-	// History is what the entries said, in short (package history.go).
+	// History is what the entries said, in short.
 	History []byte `json:"history,omitempty"`
 }
 
@@ -51,6 +51,9 @@ func fromSnapshot(seq uint64, data []byte) (*table, error) {
 		t.providers[p.Provider] = p
 	}
 	for _, p := range s.Pending {
+		if p == nil {
+			return nil, damaged("a snapshot holds an intent of nothing")
+		}
 		t.pending[p.Key] = p
 		t.order = max(t.order, p.Order)
 	}

@@ -24,6 +24,8 @@ func code(err error) int {
 
 func isConstraint(err error) bool { return code(err) == lib.SQLITE_CONSTRAINT }
 
+var errTruncated = errors.New("it ends within its header")
+
 // explain says what to do about the errors that users meet.
 func explain(path string, err error) error {
 	var f *fault.Error
@@ -39,10 +41,11 @@ func explain(path string, err error) error {
 	case lib.SQLITE_FULL:
 		return full(path, err)
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
-		return fault.Wrap(fault.State, err, "the state %s is damaged or is no state", path).
-			WithHint("it was left as it is; bring it back from a copy, and do not remove it: what it records exists")
+		return damaged(path, err)
 	}
 	switch {
+	case errors.Is(err, errTruncated):
+		return damaged(path, err)
 	case errors.Is(err, syscall.ENOSPC):
 		return full(path, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
@@ -50,6 +53,11 @@ func explain(path string, err error) error {
 	}
 	return fault.Wrap(fault.State, err, "the state %s cannot be used", path).
 		WithHint("what was recorded before is intact; see that the disk works, then run this again")
+}
+
+func damaged(path string, err error) error {
+	return fault.Wrap(fault.State, err, "the state %s is damaged or is no state", path).
+		WithHint("it was left as it is; bring it back from a copy, and do not remove it: what it records exists")
 }
 
 func notWritable(path string, err error) error {

@@ -44,6 +44,9 @@ PRAGMA user_version = 1;`
 // seqBits is how many bits of a row's identifier are the sequence number.
 const seqBits = 40
 
+// headerSize is that of SQLite's own header.
+const headerSize = 100
+
 // pageSize is small because what is appended is: a page is written whole,
 // once to the WAL and once to the file.
 const pageSize = "1024"
@@ -53,12 +56,15 @@ const pageSize = "1024"
 // append.
 func Open(ctx context.Context, path, env string) (state.Driver, error) {
 	d := &driver{path: path, env: env}
-	_, err := os.Stat(path)
+	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return d, nil
 	case err != nil:
 		return nil, explain(path, err)
+	case info.Size() > 0 && info.Size() < headerSize:
+		// SQLite would take it for a new one and write over it.
+		return nil, explain(path, errTruncated)
 	}
 	if _, err := d.open(ctx, false); err != nil {
 		return nil, err
