@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -197,12 +198,16 @@ func (n *Node) AppendJSON(b []byte) []byte {
 // MarshalJSON implements json.Marshaler.
 func (n *Node) MarshalJSON() ([]byte, error) { return n.AppendJSON(nil), nil }
 
-// AppendString appends s as a JSON string.
+// AppendString appends s as a JSON string, as encoding/json does without
+// escaping HTML.
 func AppendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			raw, _ := json.Marshal(s) // a string always encodes
-			return append(b, raw...)
+			var buf bytes.Buffer
+			enc := json.NewEncoder(&buf)
+			enc.SetEscapeHTML(false)
+			_ = enc.Encode(s) // a string always encodes
+			return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
 		}
 	}
 	b = append(b, '"')

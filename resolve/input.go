@@ -1,8 +1,6 @@
 package resolve
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -63,7 +61,7 @@ func (in *input) Resolve(scope resource.Scope) (resource.Resolved, error) {
 		return resource.Resolved{}, err
 	}
 	w.config.JSON = w.real
-	return resource.Resolved{Config: w.config, Canonical: w.canon, Digest: digest(w.canon)}, nil
+	return resource.Resolved{Config: w.config, Canonical: w.canon, Digest: resource.Digest(w.canon)}, nil
 }
 
 // plain is the configuration of one without leaves.
@@ -71,12 +69,7 @@ func (in *input) plain() resource.Resolved {
 	w := writer{in: in, single: true}
 	w.node(in.tree)
 	raw := slices.Clip(w.real)
-	return resource.Resolved{Config: sdk.Config{JSON: raw}, Canonical: raw, Digest: digest(raw)}
-}
-
-func digest(raw []byte) string {
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
+	return resource.Resolved{Config: sdk.Config{JSON: raw}, Canonical: raw, Digest: resource.Digest(raw)}
 }
 
 // A writer writes the JSON of an input twice: with its values, and with what
@@ -383,11 +376,11 @@ func compactJSON(raw json.RawMessage) []byte {
 	if dec.Decode(&v) != nil {
 		return []byte(trimmed)
 	}
-	sortedRaw, err := json.Marshal(v)
+	canonical, err := resource.Canonical(v)
 	if err != nil {
 		return []byte(trimmed)
 	}
-	return sortedRaw
+	return canonical
 }
 
 // Locate implements resource.Input.
