@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"path/filepath"
 	"time"
@@ -30,9 +31,8 @@ func (p *Project) backend() (Backend, error) {
 	return b, nil
 }
 
-// openState opens the environment's state. What cannot be opened stops the
-// command; it never becomes "no state".
-func (p *Project) openState(ctx context.Context) (*state.Log, error) {
+// openDriver opens the storage of the environment's state.
+func (p *Project) openDriver(ctx context.Context) (state.Driver, error) {
 	b, err := p.backend()
 	if err != nil {
 		return nil, err
@@ -45,16 +45,40 @@ func (p *Project) openState(ctx context.Context) (*state.Log, error) {
 	if err != nil {
 		return nil, faultOf(err, p.Set.State.Pos)
 	}
-	keys, err := state.KeyDir(p.options.Getenv)
+	return driver, nil
+}
+
+// openState opens the environment's state. What cannot be opened stops the
+// command; it never becomes "no state".
+func (p *Project) openState(ctx context.Context) (*state.Log, error) {
+	driver, err := p.openDriver(ctx)
 	if err != nil {
 		return nil, err
 	}
-	log, err := state.Open(ctx, driver, state.Options{ID: p.statePlace(req), KeyDir: keys, Now: p.options.Now})
+	o, err := p.stateOptions()
 	if err != nil {
-		_ = driver.Close()
-		return nil, err
+		return nil, errors.Join(err, driver.Close())
+	}
+	log, err := state.Open(ctx, driver, o)
+	if err != nil {
+		return nil, errors.Join(err, driver.Close())
 	}
 	return log, nil
+}
+
+func (p *Project) stateOptions() (state.Options, error) {
+	req, err := p.backendRequest()
+	if err != nil {
+		return state.Options{}, err
+	}
+	keys, err := state.KeyDir(p.options.Getenv)
+	if err != nil {
+		return state.Options{}, err
+	}
+	return state.Options{
+		ID: p.statePlace(req), Location: p.statePlace(req), KeyDir: keys, Now: p.options.Now,
+		Project: p.Environment().Project(), Environment: p.Environment().Name(),
+	}, nil
 }
 
 func (p *Project) backendRequest() (BackendRequest, error) {
