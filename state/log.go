@@ -153,11 +153,54 @@ func (l *Log) Record(key resource.Key) (resource.Record, bool) {
 	return *s.rec, true
 }
 
-// Refresh reads what others have appended.
+// Refresh reads what others have appended. It notices when the log that it
+// knew has been wiped meanwhile.
 func (l *Log) Refresh(ctx context.Context) error {
 	l.io.Lock()
 	defer l.io.Unlock()
-	return l.pull(ctx)
+	lineage := l.table.lineage
+	same, err := l.tailStands(ctx)
+	if err != nil {
+		return err
+	}
+	if !same {
+		l.replace(newTable())
+	}
+	if err := l.pull(ctx); err != nil {
+		return err
+	}
+	if lineage == "" || l.table.lineage == lineage {
+		return nil
+	}
+	l.setKey(nil)
+	known, err := loadPlace(l.o)
+	if err != nil {
+		return err
+	}
+	return known.check(l.o, l.table)
+}
+
+// tailStands tells whether the last entry that is known is still there, or is
+// covered by a snapshot.
+func (l *Log) tailStands(ctx context.Context) (bool, error) {
+	t := l.table
+	if t.seq == 0 {
+		return true, nil
+	}
+	for e, err := range l.driver.Load(ctx, t.seq-1) {
+		switch {
+		case err != nil:
+			return false, storage(err, "read the state")
+		case e.Snapshot:
+			s, err := fromSnapshot(e.Seq, e.Data)
+			return err == nil && s.lineage == t.lineage && (e.Seq > t.seq || s.sum == t.sum), err
+		case e.Seq != t.seq:
+			return false, nil
+		}
+		_, sum, err := decodeBatch(e.Data)
+		return sum == t.sum, at(err, e.Seq)
+	}
+	return false, nil
 }
 
 // How often a reader starts again when it meets a gap: each time somebody has

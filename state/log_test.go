@@ -342,3 +342,28 @@ func TestWait(t *testing.T) {
 	check(t, s.Release(t.Context()))
 	a.stop()
 }
+
+// A log that was wiped and begun anew behind a reader's back is noticed, also
+// when the new one has grown past what the reader knew.
+func TestRefreshAfterAWipeElsewhere(t *testing.T) {
+	d := &memDriver{}
+	s := mustLock(t, mustOpen(t, d, Options{}), Holder{Who: "a"})
+	check(t, s.Result(t.Context(), "", resource.Record{Address: "old"}))
+	check(t, s.Release(t.Context()))
+	reader := mustOpen(t, d, Options{})
+	for _, extra := range []int{0, 1, 5} {
+		d.mu.Lock()
+		d.entries = nil
+		d.mu.Unlock()
+		s = mustLock(t, mustOpen(t, d, Options{}), Holder{Who: "b"})
+		for range extra {
+			check(t, s.Result(t.Context(), "", resource.Record{Address: "new"}))
+		}
+		check(t, s.Release(t.Context()))
+		check(t, reader.Refresh(t.Context()))
+		if _, old := reader.View().Record(resource.Key{Address: "old"}); old || len(reader.View().Records) != min(extra, 1) {
+			t.Errorf("%d entries later the reader sees %v", extra, reader.View().Records)
+		}
+		check(t, mustLock(t, reader, Holder{Who: "c"}).Release(t.Context()))
+	}
+}
