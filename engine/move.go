@@ -32,7 +32,10 @@ func (w *Work) MoveState(ctx context.Context, backend string, options json.RawMe
 // copyState copies the log as it is, lease and all, and then ends the lease
 // of the copy.
 func (w *Work) copyState(ctx context.Context, to state.Driver) error {
-	for range to.Load(ctx, 0) {
+	for _, err := range to.Load(ctx, 0) {
+		if err != nil {
+			return fault.Wrap(fault.State, err, "look at the backend to move to")
+		}
 		return fault.New(fault.Refused, "the backend to move to has a state of this environment already").
 			WithHint("nothing was changed; name an empty place")
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,15 +76,17 @@ type planned struct {
 }
 
 func (b *builder) fail(err error, d resource.Desired) {
-	if f, ok := err.(*fault.Error); ok {
+	var list fault.List
+	if errors.As(err, &list) {
+		b.faults = append(b.faults, list...)
+		return
+	}
+	var f *fault.Error
+	if errors.As(err, &f) {
 		if f.Pos.IsZero() {
 			f = f.At(d.Pos())
 		}
 		b.faults = append(b.faults, f)
-		return
-	}
-	if list, ok := err.(fault.List); ok {
-		b.faults = append(b.faults, list...)
 		return
 	}
 	b.faults = append(b.faults, fault.Wrap(fault.Provider, err, "plan %q", d.Address()).At(d.Pos()))
@@ -220,7 +223,8 @@ func (b *builder) order() ([]resource.Desired, error) {
 		}
 	}
 	sorted, err := g.Sort()
-	if cycle, ok := err.(*graph.CycleError[resource.Address]); ok {
+	var cycle *graph.CycleError[resource.Address]
+	if errors.As(err, &cycle) {
 		first := b.desired[cycle.Nodes[0]]
 		return nil, fault.New(fault.Config, "%v", cycle).At(first.Pos()).WithHint("each waits for the next: take one of the references or depends_on away")
 	}

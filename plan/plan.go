@@ -203,7 +203,7 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Changes: []changeDoc{}, Moved: []moveDoc{}, Kept: []string{},
 	}
 	for _, m := range p.Moved {
-		doc.Moved = append(doc.Moved, moveDoc{m.From, m.To})
+		doc.Moved = append(doc.Moved, moveDoc(m))
 	}
 	for _, c := range p.Changes {
 		if n, ok := c.(*NoOp); ok {

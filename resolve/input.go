@@ -34,8 +34,11 @@ type input struct {
 type leaf struct {
 	node *config.Node
 	// raw is the JSON of a settled value.
-	raw    []byte
-	value  any
+	raw   []byte
+	value any
+	// made is the settled value as a node.
+	once   sync.Once
+	made   *config.Node
 	secret bool
 	// failed says that an error was reported already.
 	failed bool
@@ -44,6 +47,36 @@ type leaf struct {
 	open []part
 	refs []reference
 	seed []byte
+}
+
+// settled is the value as a node that stands where the string does.
+func (l *leaf) settled() *config.Node {
+	l.once.Do(func() { l.made = asNode(l.node, l.value) })
+	return l.made
+}
+
+func asNode(at *config.Node, v any) *config.Node {
+	n := config.NewMap(at)
+	switch v := v.(type) {
+	case bool:
+		n.Kind, n.Text = config.Bool, strconv.FormatBool(v)
+	case float64:
+		n.Kind, n.Text = config.Number, string(appendNumber(nil, v))
+	case string:
+		n.Kind, n.Text = config.String, v
+	case []any, filtered:
+		n.Kind = config.List
+		for _, item := range asList(v) {
+			n.Items = append(n.Items, asNode(at, item))
+		}
+	case *object:
+		for _, name := range v.names {
+			n.Fields = append(n.Fields, config.Field{Name: name, Value: asNode(at, v.values[name])})
+		}
+	default:
+		n.Kind = config.Null
+	}
+	return n
 }
 
 // Refs implements resource.Input.
@@ -222,7 +255,6 @@ func appendFingerprint(b []byte, print string) []byte {
 type known struct {
 	resource.Known
 	print string // of a sensitive value
-	value any
 }
 
 // openLeaf settles a leaf with references.

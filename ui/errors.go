@@ -30,7 +30,7 @@ func Error(w io.Writer, err error, s Style) {
 // collect flattens an error into faults; what is none becomes one without a
 // place.
 func collect(err error) []*fault.Error {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // the tree is walked by hand
 	case nil:
 		return nil
 	case *fault.Error:
@@ -80,7 +80,7 @@ func hintOf(f *fault.Error) string {
 		return f.Hint
 	}
 	for err := f.Err; err != nil; err = errors.Unwrap(err) {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // the chain is walked by hand
 		case *fault.Error:
 			if e.Hint != "" {
 				return e.Hint

@@ -49,7 +49,7 @@ func TestCreateThenNothing(t *testing.T) {
 	w.must(desired)
 	wantPlan(t, w, desired)
 	for _, rec := range w.journal.list() {
-		if strings.Contains(fmt.Sprintf("%s", raw(rec)), "s3cret") {
+		if strings.Contains(string(raw(rec)), "s3cret") {
 			t.Errorf("the record of %s holds a sensitive output: %s", rec.Address, raw(rec))
 		}
 	}

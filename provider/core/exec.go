@@ -83,13 +83,13 @@ func (k *call) end(group *processGroup, ended <-chan error) {
 	timer := time.NewTimer(k.grace)
 	defer timer.Stop()
 	select {
-	case <-ended:
+	case _ = <-ended:
 		group.kill() // what the command left behind in its group
 		return
 	case <-timer.C:
 	}
 	group.kill()
-	<-ended
+	_ = <-ended
 }
 
 // stdout tells outputs from chatter: what begins with a brace is an object

@@ -40,7 +40,7 @@ func inode(f *os.File) uint64 {
 	if unix.Fstat(int(f.Fd()), &st) != nil {
 		return 0
 	}
-	return uint64(st.Ino)
+	return st.Ino
 }
 
 // tryLock takes a file's lock or returns [ErrHeld].

@@ -209,14 +209,6 @@ func (p *proxy) remove(b *backend) <-chan struct{} {
 	return idle
 }
 
-func (p *proxy) port() int {
-	addr, _ := p.listener.Addr().(*net.TCPAddr)
-	if addr == nil {
-		return 0
-	}
-	return addr.Port
-}
-
 // close stops listening at once, waits for requests until ctx ends, then cuts
 // them off.
 func (p *proxy) close(ctx context.Context) {
