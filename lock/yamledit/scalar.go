@@ -1,8 +1,6 @@
 package yamledit
 
 import (
-	"bytes"
-	"encoding/json"
 	"regexp"
 	"strconv"
 	"strings"
@@ -23,11 +21,7 @@ func Scalar(value string) string {
 			return value
 		}
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(value) // a string always encodes
-	return strings.TrimSuffix(b.String(), "\n")
+	return strconv.Quote(value) // Go's escapes are a part of YAML's
 }
 
 // Int is a whole number to write.
