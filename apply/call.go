@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,7 +108,9 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 		return f
 	}
 	for _, diag := range res.Diagnostics {
-		f = f.WithDetail(diag.Message)
+		if !strings.Contains(cause.Error(), diag.Message) {
+			f = f.WithDetail(strings.Split(diag.Message, "\n")...)
+		}
 	}
 	return f
 }

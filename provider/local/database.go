@@ -222,6 +222,15 @@ func (p *provider) dataDir(t *thing, as *supervisor.User) string {
 	return filepath.Join(p.opts.SharedDir, "wfctl-postgres-"+shortHash(t.dir))
 }
 
+// socketDir is a short path that the server's user can reach: a socket's has
+// at most 107 characters, and the supervisor's folder is its own user's alone.
+func (p *provider) socketDir(t *thing, as *supervisor.User) string {
+	if as == nil {
+		return filepath.Join(p.opts.RuntimeDir, "pg-"+shortHash(t.dir))
+	}
+	return filepath.Join(p.opts.SharedDir, "wfctl-socket-"+shortHash(t.dir))
+}
+
 func (p *provider) makePostgres(ctx context.Context, j *job, c databaseConfig) error {
 	bin, err := p.postgresBin(ctx)
 	if err != nil {
@@ -235,17 +244,33 @@ func (p *provider) makePostgres(ctx context.Context, j *job, c databaseConfig) e
 	if len(c.Databases) > 0 {
 		name = c.Databases[0]
 	}
-	d := stored{Engine: "postgres", Name: name, Port: c.Port, User: "app", Data: p.dataDir(j.thing, as), Socket: filepath.Join(p.opts.RuntimeDir, "pg-"+shortHash(j.thing.dir))}
+	d := stored{Engine: "postgres", Name: name, Port: c.Port, User: "app", Data: p.dataDir(j.thing, as), Socket: p.socketDir(j.thing, as)}
 	if err := j.thing.keep(d); err != nil {
 		return err
 	}
 	if err := p.initPostgres(ctx, j, bin, d, as); err != nil {
 		return err
 	}
+	if err := p.portIsFree(ctx, j.thing, d); err != nil {
+		return err
+	}
 	if _, err := p.up(ctx, j, postgresSpec(j.thing.ID, bin, d, as)); err != nil {
 		return err
 	}
 	return p.createDatabases(ctx, j, bin, d, c, as)
+}
+
+// portIsFree says who holds the port before a server fails over it. One that
+// runs already holds its own.
+func (p *provider) portIsFree(ctx context.Context, t *thing, d stored) error {
+	if d.Port == 0 {
+		return nil
+	}
+	st, _, err := p.serviceStatus(ctx, t.ID)
+	if err != nil || len(st.Instances) > 0 {
+		return err
+	}
+	return supervisor.CheckPort(d.Port)
 }
 
 // initPostgres makes the cluster, once. Everybody who reaches the private
