@@ -38,8 +38,19 @@ func (p *provider) certificates() kind {
 			{Name: "certificate", Type: "string", Description: "the certificate in PEM"}, {Name: "not_after", Type: "string", Description: "its end, RFC 3339"},
 		},
 		ignored: map[string]string{"region": onOneMachine, "size": "certificates have none", "kind": "a local authority signs it", "chain": "the local authority is the chain"},
-		make:    p.makeCertificate, find: p.findCertificate, report: p.reportCertificate,
+		make:    p.makeCertificate, find: p.findCertificate, report: p.reportCertificate, clear: p.clearCertificate,
 	}
+}
+
+// clearCertificate takes the authority along with the last certificate.
+func (p *provider) clearCertificate(context.Context, *thing) error {
+	p.sharedCA.Lock()
+	defer p.sharedCA.Unlock()
+	left, err := p.things(p.kinds[infra.TypeCertificate])
+	if err != nil || len(left) > 1 {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(p.work, "ca"))
 }
 
 func (p *provider) makeCertificate(_ context.Context, j *job, c infra.Certificate) error {
