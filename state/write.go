@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"time"
 
@@ -114,7 +115,7 @@ func (s *Session) settle(ctx context.Context, a *attempt, cause error, items []i
 	l.watch = &watch{seq: a.seq, data: a.data}
 	conflict := errors.Is(cause, ErrConflict)
 	if err := l.pull(ctx); err != nil {
-		return a, errors.Is(err, ErrUnavailable), storage(errors.Join(err, cause), "write the state")
+		return a, errors.Is(err, ErrUnavailable), storage(fmt.Errorf("%w; and to look: %w", cause, err), "write the state")
 	}
 	if conflict && l.table.seq < a.seq { // taken, and nothing there: begun anew
 		if err := l.reload(ctx); err != nil {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -34,7 +35,7 @@ func explain(path string, err error) error {
 	}
 	switch code(err) {
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
-		return fault.Wrap(fault.Locked, errors.Join(err, state.ErrUnavailable), "the state %s is locked by another program", path).
+		return fault.Wrap(fault.Locked, fmt.Errorf("%w: %w", state.ErrUnavailable, err), "the state %s is locked by another program", path).
 			WithHint("end the program that has the file open (a database browser, a backup), then run this again")
 	case lib.SQLITE_READONLY, lib.SQLITE_PERM, lib.SQLITE_CANTOPEN:
 		return notWritable(path, err)
