@@ -469,7 +469,10 @@ func TestPublishedAgain(t *testing.T) {
 	for _, do := range []func() error{
 		func() error { _, err := b.Lock(t.Context(), lock.LockOptions{}); return err },
 		func() error { _, err := b.Update(t.Context(), lock.UpdateOptions{}); return err },
-		func() error { _, err := b.Add(t.Context(), lock.AddOptions{Name: "hello", Version: "v1.0.0"}); return err },
+		func() error {
+			_, err := b.Add(t.Context(), lock.AddOptions{Name: "hello", Version: "v1.0.0"})
+			return err
+		},
 	} {
 		wantFault(t, do(), fault.Integrity, "published again", "checksums.txt")
 	}

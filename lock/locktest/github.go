@@ -345,9 +345,5 @@ func (g *GitHub) attestations(w http.ResponseWriter, digest string) {
 	for _, b := range g.bundles[digest] {
 		list = append(list, map[string]any{"bundle": json.RawMessage(b), "repository_id": 1, "bundle_url": g.storage.URL + "/x"})
 	}
-	if len(list) == 0 {
-		notFound(w)
-		return
-	}
 	answer(w, http.StatusOK, map[string]any{"attestations": list})
 }

@@ -12,5 +12,5 @@ const (
 )
 
 func isFull(err error) bool {
-	return errors.Is(err, handleDiskFull) || errors.Is(err, diskFull)
+	return errors.Is(err, handleDiskFull) || errors.Is(err, diskFull) || errors.Is(err, syscall.ENOSPC)
 }
