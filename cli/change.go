@@ -117,7 +117,7 @@ func (a *App) agree(ctx context.Context, pl *plan.Plan, o changeOptions) error {
 
 // reportFailure tells of every change that failed, and then of the run.
 func (a *App) reportFailure(s *apply.Summary, err error) error {
-	if s == nil {
+	if s == nil || fault.CodeOf(err) == fault.Interrupted {
 		return err
 	}
 	var causes []error

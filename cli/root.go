@@ -62,7 +62,7 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	if err == nil {
 		err = root.ExecuteContext(ctx)
 	}
-	if err != nil && a.interrupts.interrupted() && errors.Is(err, context.Canceled) {
+	if err != nil && a.interrupts.interrupted() && errors.Is(err, context.Canceled) && fault.CodeOf(err) != fault.Interrupted {
 		err = fault.Wrap(fault.Interrupted, err, "interrupted")
 	}
 	return a.finish(err)
