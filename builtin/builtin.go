@@ -17,6 +17,7 @@ import (
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/state"
 	"github.com/gocodealone/wfctl/state/memory"
+	"github.com/gocodealone/wfctl/state/postgres"
 	"github.com/gocodealone/wfctl/state/sqlite"
 )
 
@@ -33,8 +34,9 @@ func Kinds() engine.Kinds {
 			"project": newProject,
 		}),
 		Backends: kind.NewSet("state backend", map[string]engine.Backend{
-			"sqlite": {Schema: json.RawMessage(sqliteOptions), Open: openSQLite},
-			"memory": {Schema: json.RawMessage(memoryOptions), Open: openMemory},
+			"sqlite":   {Schema: json.RawMessage(sqliteOptions), Open: openSQLite},
+			"postgres": {Schema: json.RawMessage(postgres.Schema), Open: openPostgres},
+			"memory":   {Schema: json.RawMessage(memoryOptions), Open: openMemory},
 		}),
 		Supervise: func(ctx context.Context, args []string) error { return local.Supervise(ctx, args, os.Stderr) },
 	}
@@ -64,6 +66,14 @@ func openSQLite(ctx context.Context, req engine.BackendRequest) (state.Driver, e
 		o.Path = filepath.Join(req.ProjectDir, o.Path)
 	}
 	return sqlite.Open(ctx, o.Path, req.Project+"/"+req.Environment)
+}
+
+func openPostgres(ctx context.Context, req engine.BackendRequest) (state.Driver, error) {
+	var o postgres.Options
+	if err := json.Unmarshal(req.Config, &o); err != nil {
+		return nil, fault.Wrap(fault.Config, err, "iac.state: read the options of postgres")
+	}
+	return postgres.Open(ctx, o, req.Project+"/"+req.Environment)
 }
 
 func openMemory(context.Context, engine.BackendRequest) (state.Driver, error) {

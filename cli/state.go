@@ -16,7 +16,7 @@ import (
 
 func (a *App) stateCommand() *cobra.Command {
 	return group("state", "The record of an environment",
-		a.stateList(), a.stateShow(), a.stateHistory(), a.stateExport(), a.stateRemove(), a.stateUnlock(), a.stateMove())
+		a.stateList(), a.stateShow(), a.stateHistory(), a.stateExport(), a.stateRemove(), a.stateUnlock(), a.stateMove(), a.stateCheck())
 }
 
 // looking runs fn with an environment's state open and no lease.
@@ -64,17 +64,41 @@ func addressOf(r resource.Record) string {
 }
 
 func (a *App) stateShow() *cobra.Command {
-	return &cobra.Command{
+	var at uint64
+	cmd := &cobra.Command{
 		Use: "show ADDRESS", Short: "One recorded resource", Args: cobra.ExactArgs(1),
 		Long:    "Print the record of one resource as JSON. Sensitive values stand there as fingerprints.\n\nExit status: 0 done; 1 failed; 2 wrong usage.",
 		Example: "  wfctl infra state show db --env local",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.looking(cmd.Context(), func(_ *engine.Project, w *engine.Work) error {
-				rec, err := w.Record(resource.Address(args[0]))
+				show := w.Record
+				if at > 0 {
+					show = func(addr resource.Address) (resource.Record, error) { return w.RecordAt(cmd.Context(), addr, at) }
+				}
+				rec, err := show(resource.Address(args[0]))
 				if err != nil {
 					return err
 				}
 				return a.printJSON(rec)
+			})
+		},
+	}
+	cmd.Flags().Uint64Var(&at, "at", 0, "as it was after the entry `SEQ` of the history")
+	return cmd
+}
+
+func (a *App) stateCheck() *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Verify the log", Args: cobra.NoArgs,
+		Long:    "Read the whole log and verify each entry. What the next command settles by\nitself is noted. Nothing is changed.\n\nExit status: 0 sound; 1 damaged, or failed; 2 wrong usage.",
+		Example: "  wfctl infra state check --env local",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.looking(cmd.Context(), func(_ *engine.Project, w *engine.Work) error {
+				report, err := w.CheckState(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return a.printJSON(report)
 			})
 		},
 	}

@@ -16,11 +16,14 @@ func (a *App) stateMove() *cobra.Command {
 	var options []string
 	cmd := &cobra.Command{
 		Use: "move --to BACKEND", Short: "Move the record to another backend", Args: cobra.NoArgs,
-		Long: `Copy the environment's state, its history with it, to another backend, prove
-that the copy says the same, and remove the original. The lease is held all
-the while. Afterwards change the module iac.state to name the new backend.
+		Long: `Copy the environment's state, its history with it, to another backend, and end
+it here: a command that still wants to change things here is told where it
+went. The lease is
+held all the while. Afterwards change the module iac.state to name the new
+backend.
 
-Exit status: 0 done; 1 failed, nothing was removed; 2 refused or wrong usage.`,
+Exit status: 0 done; 1 failed, the old one is still in force; 2 refused or
+wrong usage.`,
 		Example: "  wfctl infra state move --to sqlite --option path=/srv/state/shop.db --env staging --approve",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			raw, err := backendOptions(options)
@@ -31,11 +34,10 @@ Exit status: 0 done; 1 failed, nothing was removed; 2 refused or wrong usage.`,
 				if err := a.confirm(cmd.Context(), "Move the state to "+to+"?", "infra state move", c); err != nil {
 					return err
 				}
-				n, err := w.MoveState(cmd.Context(), to, raw)
-				if err != nil {
+				if err := w.MoveState(cmd.Context(), to, raw); err != nil {
 					return err
 				}
-				a.say("moved to %s; %d objects were removed here. Now name it in the module iac.state.", to, n)
+				a.say("moved to %s. Now name it in the module iac.state.", to)
 				return nil
 			})
 		},
