@@ -379,7 +379,7 @@ func (m *Manifest) document() (*yamledit.Document, error) {
 }
 
 func cannotEdit(path string, err error) error {
-	return fault.Wrap(fault.Config, err, "%s cannot be changed", path).WithHint("change it by hand, then run `wfctl plugin lock`")
+	return fault.Wrap(fault.Config, err, "%s cannot be changed", shown(path)).WithHint("change it by hand, then run `wfctl plugin lock`")
 }
 
 // indexOf finds a plugin in the manifest as it stands in the document.

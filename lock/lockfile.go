@@ -85,7 +85,7 @@ func ReadLock(path string) (*Lock, error) {
 	}
 	l, err := DecodeLock(data)
 	if err != nil {
-		return nil, fault.Wrap(fault.Integrity, err, "the lockfile is damaged").At(fault.Position{File: path}).
+		return nil, fault.Wrap(fault.Integrity, err, "the lockfile is damaged").At(fault.Position{File: shown(path)}).
 			WithHint("restore %s from version control, or delete it and run `wfctl plugin lock`", LockFile)
 	}
 	return l, nil

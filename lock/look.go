@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -211,7 +210,7 @@ func uses(path, plugin string, provides []string) ([]Use, error) {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fault.Wrap(fault.Config, err, "the application file is not YAML").At(fault.Position{File: path})
+		return nil, fault.Wrap(fault.Config, err, "the application file is not YAML").At(fault.Position{File: shown(path)})
 	}
 	var found []Use
 	if len(doc.Content) == 0 {
@@ -230,7 +229,7 @@ func uses(path, plugin string, provides []string) ([]Use, error) {
 			if provider := text(n); provider != "" && serves(plugin, provides, provider) {
 				found = append(found, Use{
 					Module: text(member(module, "name")), Provider: provider,
-					Pos: fault.Position{File: filepath.ToSlash(path), Line: n.Line, Column: n.Column},
+					Pos: fault.Position{File: shown(path), Line: n.Line, Column: n.Column},
 				})
 			}
 		}

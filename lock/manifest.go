@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -68,13 +69,25 @@ func parseManifest(path string, data []byte) (*Manifest, error) {
 	m := &Manifest{Path: path, source: data}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fault.Wrap(fault.Config, err, "the manifest is not YAML").At(fault.Position{File: path})
+		return nil, fault.Wrap(fault.Config, err, "the manifest is not YAML").At(fault.Position{File: shown(path)})
 	}
 	d := &manifestDecoder{m: m, lines: strings.Split(string(data), "\n")}
 	if len(doc.Content) > 0 && doc.Content[0].Tag != "!!null" {
 		d.root(doc.Content[0])
 	}
 	return m, d.faults.Err()
+}
+
+// shown is a path as people know it: relative to where they are, if below.
+func shown(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(wd, path); err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return path
 }
 
 // pin finds a plugin by name.
@@ -117,7 +130,7 @@ type manifestDecoder struct {
 }
 
 func (d *manifestDecoder) at(n *yaml.Node) fault.Position {
-	return fault.Position{File: d.m.Path, Line: n.Line, Column: n.Column}
+	return fault.Position{File: shown(d.m.Path), Line: n.Line, Column: n.Column}
 }
 
 func (d *manifestDecoder) fault(n *yaml.Node, format string, args ...any) *fault.Error {
@@ -212,6 +225,7 @@ func (d *manifestDecoder) root(n *yaml.Node) {
 
 func (d *manifestDecoder) plugin(n *yaml.Node) {
 	p := Pin{Pos: d.at(n)}
+	before := len(d.faults)
 	d.fields(n, "a plugin", map[string]func(*yaml.Node){
 		"name": d.text(&p.Name, "`name`"), "version": d.text(&p.Version, "`version`"), "source": d.text(&p.Source, "`source`"),
 		"trust": func(n *yaml.Node) {
@@ -234,7 +248,9 @@ func (d *manifestDecoder) plugin(n *yaml.Node) {
 		},
 		"checksums": func(n *yaml.Node) { p.Checksums = d.checksums(n) },
 	})
-	d.check(n, p)
+	if len(d.faults) == before {
+		d.check(n, p)
+	}
 }
 
 // check judges a pin as a whole.

@@ -72,7 +72,7 @@ func (p *Project) Migrate(ctx context.Context, o MigrateOptions) (*Migration, er
 	if err != nil {
 		return nil, err
 	}
-	result := &Migration{Application: o.Application, Inline: old.inline}
+	result := &Migration{Application: shown(o.Application), Inline: old.inline}
 	if err := p.merge(ctx, old, result, o.AcceptSignerChange); err != nil {
 		return nil, err
 	}
@@ -91,14 +91,14 @@ func (p *Project) Migrate(ctx context.Context, o MigrateOptions) (*Migration, er
 func readLegacy(path string) (*legacyFile, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, "there is no application file %s", path).WithHint("name it with --config")
+		return nil, fault.New(fault.NotFound, "there is no application file %s", shown(path)).WithHint("name it with --config")
 	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Environment, err, "read the application file")
 	}
 	old := &legacyFile{path: path}
 	if old.doc, err = yamledit.Parse(data); err != nil {
-		return nil, fault.Wrap(fault.Config, err, "the application file is not YAML").At(fault.Position{File: path})
+		return nil, fault.Wrap(fault.Config, err, "the application file is not YAML").At(fault.Position{File: shown(path)})
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(data, &root); err != nil || len(root.Content) == 0 {
@@ -234,6 +234,6 @@ func (f *legacyFile) clear() error {
 }
 
 func (f *legacyFile) cannotClear(err error) error {
-	return fault.Wrap(fault.Config, err, "%s and %s are written, and %s is as it was: it cannot be changed", ManifestFile, LockFile, f.path).
+	return fault.Wrap(fault.Config, err, "%s and %s are written, and %s is as it was: it cannot be changed", ManifestFile, LockFile, shown(f.path)).
 		WithHint("remove the inline fields by hand; %s has them now", ManifestFile)
 }

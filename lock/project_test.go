@@ -542,3 +542,8 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("the store holds %v", b.trees())
 	}
 }
+
+func folderWith(t *testing.T) (*bench, string) {
+	t.Helper()
+	return folder(t, locktest.New("hello", "v1.0.0"))
+}
