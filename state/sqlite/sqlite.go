@@ -17,8 +17,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite" of database/sql
+	lib "modernc.org/sqlite/lib"
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/state"
@@ -124,10 +126,37 @@ func connect(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(4)
-	if err := prepare(ctx, db, path); err != nil {
+	if err := prepareWhenFree(ctx, db, path); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// How long the making of a new file waits for another process that does the
+// same, and how often it looks.
+const (
+	makePatience = 5 * time.Second
+	makeInterval = 10 * time.Millisecond
+)
+
+// prepareWhenFree prepares, again while another process is at it: the change
+// to WAL needs the file alone, and SQLite does not wait for that by itself.
+func prepareWhenFree(ctx context.Context, db *sql.DB, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, makePatience)
+	defer cancel()
+	ticker := time.NewTicker(makeInterval)
+	defer ticker.Stop()
+	for {
+		err := prepare(ctx, db, path)
+		if c := code(err); c != lib.SQLITE_BUSY && c != lib.SQLITE_LOCKED {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-ticker.C:
+		}
+	}
 }
 
 // prepare checks whose file it is, and makes the tables of a new one.
