@@ -6,7 +6,6 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -78,13 +77,6 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is makes the statuses of what is missing match [ErrNotFound].
 func (e *Error) Is(target error) bool {
 	return target == ErrNotFound && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
-}
-
-// Unreachable tells whether err means that nobody answered, or that who
-// answered could not serve.
-func Unreachable(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && (e.Status == 0 || e.Status >= 500 || e.Status == http.StatusTooManyRequests) && !errors.Is(err, ErrNotFound)
 }
 
 // NotFound makes an error that matches [ErrNotFound].

@@ -79,6 +79,8 @@ func (s *Source) fail(doing string, err error) error {
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
 		e.Status = http.StatusNotFound
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		e.Status = http.StatusUnauthorized
 	case errors.As(err, &answer):
 		e.Status = answer.StatusCode
 	}
