@@ -18,7 +18,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/gocodealone/wfctl/provider/local/supervisor"
@@ -251,13 +254,33 @@ func (p *provider) makePostgres(ctx context.Context, j *job, c databaseConfig) e
 	if err := p.initPostgres(ctx, j, bin, d, as); err != nil {
 		return err
 	}
+	if err := p.endOrphans(ctx); err != nil {
+		return err
+	}
 	if err := p.portIsFree(ctx, j.thing, d); err != nil {
 		return err
 	}
 	if _, err := p.up(ctx, j, postgresSpec(j.thing.ID, bin, d, as)); err != nil {
 		return err
 	}
+	if err := whenAnswering(ctx, d); err != nil {
+		return err
+	}
 	return p.createDatabases(ctx, j, bin, d, c, as)
+}
+
+// endOrphans waits until what a killed supervisor has left behind is gone: a
+// server that is still shutting down holds its files.
+func (p *provider) endOrphans(ctx context.Context) error {
+	c, err := supervisor.Dial(ctx, p.work)
+	if errors.Is(err, supervisor.ErrNotRunning) {
+		return supervisor.Reap(ctx, p.work)
+	}
+	if err != nil {
+		return err
+	}
+	c.Close()
+	return nil
 }
 
 // portIsFree says who holds the port before a server fails over it. One that
@@ -339,6 +362,38 @@ func postgresSpec(id, bin string, d stored, as *supervisor.User) supervisor.Spec
 		Name: id, User: as, Recreate: true, StopSignal: "SIGINT", OrphanSignal: "SIGINT", Dir: d.Data, Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"},
 		Command: []string{filepath.Join(bin, "postgres"), "-D", d.Data, "-k", d.Socket, "-c", "listen_addresses=" + listen, "-c", "port=" + port},
 		Ready:   supervisor.Probe{Unix: filepath.Join(d.Socket, ".s.PGSQL."+port)},
+	}
+}
+
+// startPatience bounds how long a server may recover before it answers.
+const startPatience = time.Minute
+
+// whenAnswering waits for a server that listens already and is still
+// recovering from an end without a shutdown.
+func whenAnswering(ctx context.Context, d stored) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	port := 5432
+	if d.Port != 0 {
+		port = d.Port
+	}
+	u := url.URL{Scheme: "postgres", Path: "/postgres", RawQuery: url.Values{"host": {d.Socket}, "port": {strconv.Itoa(port)}, "user": {d.User}}.Encode()}
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, u.String())
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != "57P03" { // cannot_connect_now
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-ticker.C:
+		}
 	}
 }
 
