@@ -3,11 +3,13 @@
 package cdk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +41,9 @@ type bucket struct {
 func (b *bucket) Create(ctx context.Context, key string, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	err := b.WriteAll(ctx, key, data, &blob.WriterOptions{
+	// Upload, not WriteAll: gocloud.dev v0.47 panics in the pipe of the latter
+	// when Azure answers before it has read everything.
+	err := b.Upload(ctx, key, bytes.NewReader(data), &blob.WriterOptions{
 		ContentType: "application/octet-stream", IfNotExist: true, MaxConcurrency: 1,
 		// One part: the condition holds for the object as a whole.
 		BufferSize: max(b.minPart, len(data)+1),
@@ -97,12 +101,18 @@ func (b *bucket) Delete(ctx context.Context, key string) error {
 // noBucket tells a bucket that is missing from an object that is: vendors
 // answer 404 for both, each with words of its own.
 func noBucket(err error) bool {
-	for _, words := range []string{"NoSuchBucket", "ContainerNotFound", "bucket does not exist", "specified bucket", "no such host"} {
-		if strings.Contains(err.Error(), words) {
-			return true
-		}
-	}
-	return false
+	return says(err, "NoSuchBucket", "ContainerNotFound", "bucket does not exist", "specified bucket", "no such host")
+}
+
+// denied tells refused credentials, for which gocloud.dev has a code only
+// where the vendor uses one certain word.
+func denied(err error) bool {
+	return gcerrors.Code(err) == gcerrors.PermissionDenied ||
+		says(err, "StatusCode: 403", "StatusCode: 401", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AuthorizationFailure", "RESPONSE 403", "RESPONSE 401", "Error 403", "Error 401")
+}
+
+func says(err error, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(err.Error(), w) })
 }
 
 // explain says what to do about the errors that users meet.
@@ -110,14 +120,15 @@ func (b *bucket) explain(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	switch gcerrors.Code(err) {
-	case gcerrors.NotFound:
+	code := gcerrors.Code(err)
+	switch {
+	case code == gcerrors.NotFound:
 		return fault.Wrap(fault.State, err, "the state's %s does not exist", b.name).
 			WithHint("create it, or run `wfctl infra bootstrap`; check its name and region in the module iac.state")
-	case gcerrors.PermissionDenied:
+	case denied(err):
 		return fault.Wrap(fault.State, err, "access to the state's %s is denied", b.name).
 			WithHint("check the credentials in the environment; reading, writing, listing and deleting objects must be allowed")
-	case gcerrors.InvalidArgument, gcerrors.Unimplemented:
+	case code == gcerrors.InvalidArgument, code == gcerrors.Unimplemented:
 		return fault.Wrap(fault.State, err, "the state's %s refuses the request", b.name).
 			WithHint("check the options of the module iac.state")
 	}
