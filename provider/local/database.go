@@ -254,7 +254,7 @@ func (p *provider) makePostgres(ctx context.Context, j *job, c databaseConfig) e
 	if err := p.initPostgres(ctx, j, bin, d, as); err != nil {
 		return err
 	}
-	if err := p.endOrphans(ctx); err != nil {
+	if err := p.endOrphans(ctx, j.thing, d); err != nil {
 		return err
 	}
 	if err := p.portIsFree(ctx, j.thing, d); err != nil {
@@ -271,16 +271,38 @@ func (p *provider) makePostgres(ctx context.Context, j *job, c databaseConfig) e
 
 // endOrphans waits until what a killed supervisor has left behind is gone: a
 // server that is still shutting down holds its files.
-func (p *provider) endOrphans(ctx context.Context) error {
-	c, err := supervisor.Dial(ctx, p.work)
-	if errors.Is(err, supervisor.ErrNotRunning) {
-		return supervisor.Reap(ctx, p.work)
-	}
-	if err != nil {
+func (p *provider) endOrphans(ctx context.Context, t *thing, d stored) error {
+	st, _, err := p.serviceStatus(ctx, t.ID)
+	if err != nil || len(st.Instances) > 0 {
 		return err
 	}
-	c.Close()
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for holdsFiles(d.Data) {
+		select {
+		case <-ctx.Done():
+			return nil // perhaps the number is another process's by now: Postgres itself decides
+		case <-ticker.C:
+		}
+	}
 	return nil
+}
+
+// holdsFiles tells whether the server that postmaster.pid names is alive.
+func holdsFiles(data string) bool {
+	raw, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		return false
+	}
+	first, _, _ := strings.Cut(string(raw), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil {
+		return false
+	}
+	_, err = supervisor.Identify(pid)
+	return err == nil
 }
 
 // portIsFree says who holds the port before a server fails over it. One that

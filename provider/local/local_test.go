@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
@@ -24,7 +25,11 @@ func text(t *testing.T, outputs sdk.Outputs, name string) string {
 	if !ok {
 		t.Fatalf("there is no output %q", name)
 	}
-	return strings.Trim(string(out.Reveal()), `"`)
+	var s string
+	if err := json.Unmarshal(out.Reveal(), &s); err != nil {
+		return string(out.Reveal())
+	}
+	return s
 }
 
 func TestSchemasAreWhole(t *testing.T) {
