@@ -51,14 +51,21 @@ const (
 func (l *Log) Lock(ctx context.Context, h Holder, o LockOptions) (*Session, error) {
 	until := l.o.Now().Add(o.Wait)
 	var seen sighting
+	var stuck progress
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		if err := l.Refresh(ctx); err != nil {
-			return nil, err
+		if !l.freshAndFree() {
+			if err := l.Refresh(ctx); err != nil {
+				return nil, err
+			}
 		}
 		s, err := l.tryLock(ctx, h, o, &seen)
 		var held *LockedError
 		switch {
 		case errors.Is(err, errBeaten):
+			if err := stuck.check(l.View().Seq); err != nil {
+				return nil, err
+			}
+			l.forgetPull()
 			continue
 		case !errors.As(err, &held):
 			return s, err
@@ -75,6 +82,41 @@ func (l *Log) Lock(ctx context.Context, h Holder, o LockOptions) (*Session, erro
 
 // errBeaten: somebody wrote first; look again.
 var errBeaten = errors.New("another writer was faster")
+
+// freshEnough is how old a look at the log may be for taking a lease that it
+// shows as free: if it is not free any more, the append fails.
+const freshEnough = time.Second
+
+// freshAndFree tells whether the look that Open had will do.
+func (l *Log) freshAndFree() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.table.lease == nil && !l.pulled.IsZero() && l.o.Now().Sub(l.pulled) < freshEnough
+}
+
+func (l *Log) forgetPull() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pulled = time.Time{}
+}
+
+// progress notices a backend that says that a number is taken and shows
+// nothing there.
+type progress struct {
+	seq   uint64
+	times int
+}
+
+func (p *progress) check(seq uint64) error {
+	if p.seq != seq {
+		*p = progress{seq: seq}
+	}
+	if p.times++; p.times < 20 {
+		return nil
+	}
+	return fault.New(fault.State, "the state backend says that entry %d is there, and does not show it", seq+1).
+		WithHint("a bucket with versions may answer so after a delete: use one without versions, or another prefix")
+}
 
 // sighting is when one who waits saw the log move, by its own clock: so that
 // a holder whose clock is ahead does not keep the lease for ever.

@@ -77,6 +77,8 @@ type Log struct {
 	session *Session
 	key     []byte
 	place   place
+	// pulled is when everything up to the end was last read.
+	pulled time.Time
 }
 
 // watch is an entry of which it is not known whether it was stored.
@@ -211,6 +213,11 @@ const maxGaps = 5
 func (l *Log) pull(ctx context.Context) error {
 	for range maxGaps {
 		whole, err := l.pullOnce(ctx)
+		if err == nil && whole {
+			l.mu.Lock()
+			l.pulled = l.o.Now()
+			l.mu.Unlock()
+		}
 		if err != nil || whole {
 			return err
 		}

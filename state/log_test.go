@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -365,5 +366,42 @@ func TestRefreshAfterAWipeElsewhere(t *testing.T) {
 			t.Errorf("%d entries later the reader sees %v", extra, reader.View().Records)
 		}
 		check(t, mustLock(t, reader, Holder{Who: "c"}).Release(t.Context()))
+	}
+}
+
+// Results that nobody waits for go out in few appends, and are durable when
+// they say so.
+func TestResultLater(t *testing.T) {
+	d := &memDriver{}
+	s := mustLock(t, mustOpen(t, d, Options{}), Holder{Who: "a"})
+	before := len(d.list())
+	var waits []func(context.Context) error
+	for i := range 500 {
+		wait, err := s.ResultLater("", resource.Record{Address: resource.Address(strconv.Itoa(i))})
+		check(t, err)
+		waits = append(waits, wait)
+	}
+	for _, wait := range waits {
+		check(t, wait(t.Context()))
+	}
+	if n := len(mustOpen(t, d, Options{}).View().Records); n != 500 {
+		t.Errorf("%d are durable", n)
+	}
+	if n := len(d.list()) - before; n > 250 {
+		t.Errorf("500 entries took %d appends", n)
+	}
+	check(t, s.Release(t.Context()))
+}
+
+// contrary says that a number is taken and shows nothing there, as a bucket
+// with versions may after a delete.
+type contrary struct{ memDriver }
+
+func (*contrary) Append(context.Context, uint64, []byte) error { return ErrConflict }
+
+func TestContraryBackend(t *testing.T) {
+	_, err := mustOpen(t, &contrary{}, Options{}).Lock(t.Context(), Holder{Who: "a"}, LockOptions{})
+	if fault.CodeOf(err) != fault.State || !strings.Contains(err.Error(), "does not show it") {
+		t.Errorf("%v", err)
 	}
 }

@@ -94,6 +94,20 @@ func (s *Session) Result(ctx context.Context, intent string, rec resource.Record
 	return s.put(ctx, item{Result: s.log.shorten(&result{Intent: intent, Record: rec})})
 }
 
+// ResultLater is [Session.Result] that does not wait: the entry goes out with
+// the next append, and durable waits until it is there. Until then nothing may
+// start that depends on the resource. It is for resources that have no side
+// effect: on a backend that is far away, those who wait for each other's
+// round trips otherwise set the pace.
+func (s *Session) ResultLater(intent string, rec resource.Record) (durable func(context.Context) error, err error) {
+	rec.Outputs = maps.Clone(rec.Outputs)
+	t, err := s.enqueue(item{Result: s.log.shorten(&result{Intent: intent, Record: rec})})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return s.wait(ctx, t) }, nil
+}
+
 // Forget drops a record and settles its intent, "" for none.
 func (s *Session) Forget(ctx context.Context, intent string, key resource.Key) error {
 	return s.put(ctx, item{Forgot: &forgot{Intent: intent, Address: key.Address, Deposed: key.Deposed}})
@@ -121,6 +135,10 @@ func (s *Session) put(ctx context.Context, it item) error {
 	if err != nil {
 		return err
 	}
+	return s.wait(ctx, t)
+}
+
+func (s *Session) wait(ctx context.Context, t *ticket) error {
 	select {
 	case err := <-t.done:
 		return err
