@@ -163,7 +163,7 @@ func (l *Log) findKey(ctx context.Context) error {
 	if t.key.Sealed == nil || l.o.Sealer == nil {
 		return nil
 	}
-	key, err = l.o.Sealer.Open(ctx, t.key.Sealed)
+	key, err = l.unsealKey(ctx, t.key.Sealed)
 	if err != nil {
 		return fault.Wrap(fault.State, err, "open the state's fingerprint key").
 			WithHint("the module iac.state names the encryption; its private key or the right to use it must be here")
@@ -173,6 +173,14 @@ func (l *Log) findKey(ctx context.Context) error {
 	}
 	l.setKey(key)
 	return nil
+}
+
+func (l *Log) unsealKey(ctx context.Context, sealed []byte) ([]byte, error) {
+	key, err := l.o.Sealer.Open(ctx, sealed)
+	if err != nil && l.o.Former != nil {
+		return l.o.Former.Open(ctx, sealed)
+	}
+	return key, err
 }
 
 func (l *Log) setKey(key []byte) {

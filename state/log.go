@@ -27,7 +27,8 @@ type Options struct {
 	// states: a folder of the user's own, see [KeyDir]. "" keeps both in memory.
 	KeyDir string
 	// Sealer lets the fingerprint key travel with the state; nil for none.
-	Sealer Sealer
+	// Former opens what an earlier one has sealed, for [Session.Rekey].
+	Sealer, Former Sealer
 	// LeaseTTL is how long a lease lasts without a sign of life; 0 is a minute.
 	LeaseTTL time.Duration
 	// Now and After are the clock; nil is the system's.

@@ -272,15 +272,19 @@ func TestFingerprintKey(t *testing.T) {
 type xorSealer byte
 
 func (x xorSealer) Seal(_ context.Context, plain []byte) ([]byte, error) {
-	out := make([]byte, len(plain))
-	for i, b := range plain {
-		out[i] = b ^ byte(x)
+	out := []byte{byte(x)}
+	for _, b := range plain {
+		out = append(out, b^byte(x))
 	}
 	return out, nil
 }
 
 func (x xorSealer) Open(ctx context.Context, sealed []byte) ([]byte, error) {
-	return x.Seal(ctx, sealed)
+	if sealed[0] != byte(x) {
+		return nil, fault.New(fault.State, "sealed with another key")
+	}
+	plain, err := x.Seal(ctx, sealed[1:])
+	return plain[1:], err
 }
 
 // With a sealer the key travels with the state.
