@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/sdk"
@@ -44,10 +43,14 @@ func collect(err error) []*fault.Error {
 		}
 		return all
 	}
+	var list fault.List
+	if errors.As(err, &list) {
+		return list
+	}
 	var f *fault.Error
 	if errors.As(err, &f) {
 		c := *f
-		c.Message, c.Err = strings.TrimPrefix(err.Error(), f.Pos.String()+": "), nil
+		c.Message, c.Err = strings.Replace(err.Error(), f.Pos.String()+": ", "", 1), nil
 		return []*fault.Error{&c}
 	}
 	return []*fault.Error{{Code: fault.Internal, Message: err.Error()}}
@@ -60,7 +63,7 @@ func oneError(f *fault.Error, s Style) string {
 	if f.Err != nil {
 		message += ": " + f.Err.Error()
 	}
-	b.WriteString(s.paint(bold, strings.TrimSpace(message)) + "\n")
+	b.WriteString(s.paint(bold, block(strings.TrimSpace(message), "  ")) + "\n")
 	if !f.Pos.IsZero() {
 		fmt.Fprintf(&b, "  %s %s\n", s.paint(cyan, "at"), f.Pos)
 	}
@@ -69,7 +72,7 @@ func oneError(f *fault.Error, s Style) string {
 		fmt.Fprintf(&b, "  | %s\n", printable(line))
 	}
 	if hint := hintOf(f); hint != "" {
-		fmt.Fprintf(&b, "  %s %s\n", s.paint(yellow, "hint:"), hint)
+		fmt.Fprintf(&b, "  %s %s\n", s.paint(yellow, "hint:"), block(hint, "        "))
 	}
 	return b.String()
 }
@@ -94,19 +97,40 @@ func hintOf(f *fault.Error) string {
 	return ""
 }
 
-// caret shows the source line and underlines the place.
+// caretLimit is how much of a long line is shown.
+const caretLimit = 160
+
+// caret shows the source line and underlines the place. Of a long line it
+// shows the part around the place.
 func caret(f *fault.Error, s Style) string {
 	if f.Source == "" || f.Pos.Line == 0 {
 		return ""
 	}
 	number := fmt.Sprintf("%5d | ", f.Pos.Line)
-	line := strings.TrimRight(f.Source, "\r\n")
-	out := s.paint(dim, number) + printable(line) + "\n"
-	if f.Pos.Column < 1 || f.Pos.Column > utf8.RuneCountInString(line)+1 {
+	line, column := []rune(strings.TrimRight(f.Source, "\r\n")), f.Pos.Column
+	inside := column >= 1 && column <= len(line)+1
+	if len(line) > caretLimit {
+		line, column = window(line, column)
+	}
+	out := s.paint(dim, number) + printable(string(line)) + "\n"
+	if !inside {
 		return out
 	}
-	width := max(1, f.Width)
-	return out + strings.Repeat(" ", len(number)+f.Pos.Column-1) + s.paint(red, strings.Repeat("^", width)) + "\n"
+	width := max(1, min(f.Width, len(line)-column+1))
+	return out + strings.Repeat(" ", len(number)+column-1) + s.paint(red, strings.Repeat("^", width)) + "\n"
+}
+
+// window cuts a line to the limit around a column, which it moves along.
+func window(line []rune, column int) ([]rune, int) {
+	from := max(0, min(column-caretLimit/2, len(line)-caretLimit))
+	cut := append([]rune{}, line[from:from+caretLimit]...)
+	if from > 0 {
+		cut[0] = '…'
+	}
+	if from+caretLimit < len(line) {
+		cut[caretLimit-1] = '…'
+	}
+	return cut, column - from
 }
 
 // errorDoc is one fault as JSON.

@@ -1,10 +1,13 @@
 package ui
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -60,11 +63,69 @@ func reveal(w, stderr io.Writer, out Output, o OutputOptions) {
 	if !o.GitHubActions {
 		return
 	}
-	for line := range strings.SplitSeq(text(out.Value), "\n") {
-		if line = strings.TrimRight(line, "\r"); line != "" {
-			_, _ = fmt.Fprintf(w, "::add-mask::%s\n", strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(line))
+	for _, secret := range spellings(out.Value) {
+		_, _ = fmt.Fprintf(w, "::add-mask::%s\n", strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(secret))
+	}
+}
+
+// spellings are the lines as which a value can stand in a log: its own, those
+// of the strings inside it, and each as JSON and as a shell
+// writes it.
+func spellings(value json.RawMessage) []string {
+	var list []string
+	add := func(s string) {
+		for line := range strings.SplitSeq(s, "\n") {
+			if line = strings.TrimRight(line, "\r"); line != "" && !slices.Contains(list, line) {
+				list = append(list, line)
+			}
 		}
 	}
+	scalars := leaves(value)
+	for _, s := range append([]string{text(value)}, scalars...) {
+		add(s)
+	}
+	for _, s := range scalars {
+		add(inQuotes(s))
+		add(jsonText(s))
+		add(inQuotes(jsonText(s)))
+	}
+	return list
+}
+
+// jsonText is a string as it stands between the quotes of a JSON document.
+func jsonText(s string) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(s) != nil {
+		return s
+	}
+	return b.String()[1 : b.Len()-2]
+}
+
+// leaves are the strings of a JSON value; keys of objects are none.
+func leaves(raw json.RawMessage) []string {
+	var value any
+	if json.Unmarshal(raw, &value) != nil {
+		return nil
+	}
+	return appendLeaves(nil, value)
+}
+
+func appendLeaves(list []string, value any) []string {
+	switch v := value.(type) {
+	case string:
+		return append(list, v)
+	case []any:
+		for _, e := range v {
+			list = appendLeaves(list, e)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			list = appendLeaves(list, v[key])
+		}
+	}
+	return list
 }
 
 func outputLine(w, stderr io.Writer, out Output, o OutputOptions) error {
@@ -97,7 +158,7 @@ func outputsJSON(w io.Writer, outputs []Output, o OutputOptions) error {
 		if doc[out.Module] == nil {
 			doc[out.Module] = map[string]any{}
 		}
-		doc[out.Module][out.Field] = out.Value
+		doc[out.Module][out.Field] = normal(out.Value)
 		if out.Sensitive && !o.ShowSensitive {
 			doc[out.Module][out.Field] = MaskJSON
 		}
@@ -115,7 +176,24 @@ func text(raw json.RawMessage) string {
 	if json.Unmarshal(raw, &s) == nil {
 		return s
 	}
-	return string(raw)
+	return string(normal(raw))
+}
+
+// normal spells JSON in one way, so that what is masked is what is printed.
+func normal(raw json.RawMessage) json.RawMessage {
+	var value any
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if dec.Decode(&value) != nil {
+		return raw
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(value) != nil {
+		return raw
+	}
+	return bytes.TrimSpace(b.Bytes())
 }
 
 var notInNames = regexp.MustCompile(`[^A-Z0-9_]`)
@@ -131,5 +209,7 @@ func envName(out Output) string {
 
 // shellQuote quotes for a POSIX shell.
 func shellQuote(s string) string {
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return "'" + inQuotes(s) + "'"
 }
+
+func inQuotes(s string) string { return strings.ReplaceAll(s, "'", `'\''`) }

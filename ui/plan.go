@@ -36,7 +36,7 @@ func Plan(w io.Writer, p *plan.Plan, s Style) error {
 		fmt.Fprintf(&b, "  = %s  %s\n", k.Address(), k.Reason())
 	}
 	for _, d := range p.Warnings {
-		fmt.Fprintf(&b, "  %s %s\n", s.paint(yellow, "warning:"), d.Message)
+		fmt.Fprintf(&b, "  %s %s\n", s.paint(yellow, "warning:"), block(d.Message, "    "))
 	}
 	if b.Len() > 0 {
 		b.WriteString("\n")
@@ -80,21 +80,21 @@ func change(c plan.Change, s Style) string {
 	}
 	fmt.Fprintf(&b, "  %s", s.paint(mark[1], verb))
 	if c.Reason() != "" {
-		fmt.Fprintf(&b, "  (%s)", c.Reason())
+		fmt.Fprintf(&b, "  (%s)", printable(c.Reason()))
 	}
 	b.WriteString("\n")
 	for _, f := range c.Fields() {
 		b.WriteString("      " + field(c.Action(), f, s) + "\n")
 	}
 	for _, n := range c.Notes() {
-		fmt.Fprintf(&b, "      %s %s\n", s.paint(dim, "note:"), n.Message)
+		fmt.Fprintf(&b, "      %s %s\n", s.paint(dim, "note:"), block(n.Message, "        "))
 	}
 	return b.String()
 }
 
 // field shows one difference: path: before -> after.
 func field(a plan.Action, f sdk.FieldChange, s Style) string {
-	path := strings.TrimSpace(f.Path.Dotted())
+	path := printable(strings.TrimSpace(f.Path.Dotted()))
 	after := value(f.After, f)
 	line := path + ": " + after
 	if a != plan.ActionCreate && a != plan.ActionAdopt {
@@ -131,37 +131,63 @@ const markdownLimit = 64_000
 // PlanMarkdown writes a plan for a pull request, destroys first; what does
 // not fit is counted.
 func PlanMarkdown(w io.Writer, p *plan.Plan) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n", Counts(p.Counts(), p.Environment.Name()))
-	shown, left := 0, 0
-	var body strings.Builder
-	for _, c := range p.Changes {
-		if c.Action() == plan.ActionNoOp {
-			continue
-		}
-		text := change(c, Style{})
-		if left > 0 || b.Len()+body.Len()+len(text) > markdownLimit {
+	var head, changes, rest strings.Builder
+	fmt.Fprintf(&head, "### %s\n\n", Counts(p.Counts(), p.Environment.Name()))
+	left := 0
+	add := func(to *strings.Builder, text string) {
+		if left > 0 || head.Len()+changes.Len()+rest.Len()+len(text) > markdownLimit {
 			left++
-			continue
+			return
 		}
-		body.WriteString(text)
-		shown++
+		to.WriteString(text)
 	}
-	if shown > 0 {
-		fence := "```"
-		for strings.Contains(body.String(), fence) {
-			fence += "`"
+	for _, c := range p.Changes {
+		if c.Action() != plan.ActionNoOp {
+			add(&changes, change(c, Style{}))
 		}
-		fmt.Fprintf(&b, "%sdiff\n%s%s\n", fence, body.String(), fence)
+	}
+	for _, line := range remarks(p) {
+		add(&rest, line)
+	}
+	if changes.Len() > 0 {
+		fence := fenceFor(changes.String())
+		fmt.Fprintf(&head, "%sdiff\n%s%s\n", fence, changes.String(), fence)
+	}
+	head.WriteString(rest.String())
+	if left > 0 {
+		fmt.Fprintf(&head, "\n…and %d more: see `wfctl infra plan`.\n", left)
+	}
+	_, err := io.WriteString(w, head.String())
+	return err
+}
+
+// remarks are the items of a plan that are no changes, as Markdown.
+func remarks(p *plan.Plan) []string {
+	var lines []string
+	for _, m := range p.Moved {
+		lines = append(lines, fmt.Sprintf("- `%s` moves to `%s`\n", m.From, m.To))
 	}
 	for _, k := range p.Kept() {
-		fmt.Fprintf(&b, "- `%s` %s\n", k.Address(), k.Reason())
+		lines = append(lines, fmt.Sprintf("- `%s` %s\n", k.Address(), k.Reason()))
 	}
-	if left > 0 {
-		fmt.Fprintf(&b, "\n…and %d more changes: see `wfctl infra plan`.\n", left)
+	for _, d := range p.Warnings {
+		lines = append(lines, fmt.Sprintf("- warning: %s\n", block(d.Message, "  ")))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return lines
+}
+
+// fenceFor is a code fence that text does not hold.
+func fenceFor(text string) string {
+	longest, run := 0, 0
+	for _, r := range text {
+		if r != '`' {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return strings.Repeat("`", max(3, longest+1))
 }
 
 // plain is JSON as people read it: without escapes for HTML, and with words

@@ -80,14 +80,14 @@ func line(e event.Event, s Style, verbose bool) string {
 			return fmt.Sprintf("%s | %s\n", e.Address, printable(e.Line))
 		}
 	case event.NodeWarning:
-		return withHint(fmt.Sprintf("%s %s: %s\n", s.paint(yellow, "warning:"), e.Address, e.Message), e.Hint, s)
+		return withHint(fmt.Sprintf("%s %s: %s\n", s.paint(yellow, "warning:"), e.Address, block(e.Message, "  ")), e.Hint, s)
 	case event.NodeFinished:
 		return finished(e, s)
 	case event.Notice:
 		if e.Level == "warning" {
-			return withHint(fmt.Sprintf("%s %s\n", s.paint(yellow, "warning:"), e.Message), e.Hint, s)
+			return withHint(fmt.Sprintf("%s %s\n", s.paint(yellow, "warning:"), block(e.Message, "  ")), e.Hint, s)
 		}
-		return e.Message + "\n"
+		return block(e.Message, "  ") + "\n"
 	case event.RunFinished:
 		return fmt.Sprintf("%d done, %d failed, %d not started, in %s\n", e.Done, e.Failed, e.Skipped, took(e.Took))
 	}
@@ -98,7 +98,7 @@ func withHint(text, hint string, s Style) string {
 	if hint == "" {
 		return text
 	}
-	return text + "  " + s.paint(yellow, "hint:") + " " + hint + "\n"
+	return text + "  " + s.paint(yellow, "hint:") + " " + block(hint, "        ") + "\n"
 }
 
 func finished(e event.NodeFinished, s Style) string {
@@ -106,7 +106,7 @@ func finished(e event.NodeFinished, s Style) string {
 	case event.Failed:
 		return fmt.Sprintf("%s: %s after %s\n", e.Address, s.paint(red, e.Action+" failed"), took(e.Took))
 	case event.Skipped:
-		return fmt.Sprintf("%s: %s\n", e.Address, s.paint(yellow, e.Reason))
+		return fmt.Sprintf("%s: %s\n", e.Address, s.paint(yellow, printable(e.Reason)))
 	}
 	return fmt.Sprintf("%s: %s in %s\n", e.Address, s.paint(green, ed(e.Action)), took(e.Took))
 }
@@ -125,6 +125,10 @@ func took(d time.Duration) string {
 	}
 	return d.Round(time.Second).String()
 }
+
+// liveLimit is how many running changes are shown: a block taller than the
+// terminal could not be drawn over.
+const liveLimit = 12
 
 // Live keeps a line per running change at the bottom of a terminal, above
 // which what is done scrolls away. width tells the terminal's columns.
@@ -223,8 +227,13 @@ func (r *liveRenderer) draw(above string) {
 		}
 		return strings.Compare(a.address, b.address)
 	})
-	for _, n := range list {
+	more := len(list) - liveLimit
+	for _, n := range list[:min(len(list), liveLimit)] {
 		b.WriteString(r.status(n) + "\n")
+		r.drawn++
+	}
+	if more > 0 {
+		fmt.Fprintf(&b, "  … and %d more\n", more)
 		r.drawn++
 	}
 	_, _ = io.WriteString(r.w, b.String())

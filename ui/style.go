@@ -3,7 +3,10 @@
 // writers it is given and decides nothing.
 package ui
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // Style says how to write.
 type Style struct {
@@ -30,16 +33,25 @@ func (s Style) paint(color, text string) string {
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
 
-// printable replaces control characters, which could move the cursor or
-// hide text, by visible ones.
+// printable replaces control characters, which could move the cursor, hide
+// text or turn its direction, by visible ones.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return ' '
 		}
-		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return '�'
 		}
 		return r
 	}, s)
+}
+
+// block makes text of several lines printable and indents all but its first.
+func block(s, indent string) string {
+	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n"+indent)
 }
