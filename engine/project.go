@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -68,20 +69,30 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := config.Load(ctx, path, nil)
-	if err != nil {
-		return nil, err
+	file, loadErr := config.Load(ctx, path, nil)
+	if file == nil {
+		return nil, loadErr
 	}
 	p := &Project{File: file, BaseDir: filepath.Dir(path), Run: newRun(o.Now()), kinds: kinds, options: o, events: o.Events}
 	if p.Dir, err = projectDir(o, p.BaseDir); err != nil {
 		return nil, err
 	}
-	set, err := resolve.Resolve(file, resolve.Options{Env: o.Env, Getenv: o.Getenv})
+	set, resolveErr := resolve.Resolve(file, resolve.Options{Env: o.Env, Getenv: o.Getenv})
+	err = bothFaults(loadErr, resolveErr)
 	if set == nil {
 		return nil, err
 	}
 	p.Set, p.pool = set, newPool(p)
 	return p, err
+}
+
+// bothFaults puts the faults of two phases into one list.
+func bothFaults(a, b error) error {
+	var all, more fault.List
+	if errors.As(a, &all) && errors.As(b, &more) {
+		return append(all, more...).Err()
+	}
+	return errors.Join(a, b)
 }
 
 func (o *Options) setDefaults() {
@@ -115,14 +126,15 @@ func (p *Project) warn(w *fault.Error) {
 	p.events.Emit(event.Notice{Level: "warning", Message: w.Error(), Hint: w.Hint})
 }
 
-// Environments lists what the application file declares, without resolving.
+// Environments lists what the application file declares, without resolving; a
+// file with mistakes in it declares them all the same.
 func Environments(ctx context.Context, o Options) ([]string, error) {
 	path, err := findConfig(o)
 	if err != nil {
 		return nil, err
 	}
 	file, err := config.Load(ctx, path, nil)
-	if err != nil {
+	if file == nil {
 		return nil, err
 	}
 	var names []string

@@ -62,6 +62,10 @@ type validation struct {
 }
 
 func (v *validation) provider(m resolve.ProviderModule) {
+	if m.Kind == "" {
+		v.bad[m.Address] = true // told already, where it was resolved
+		return
+	}
 	in, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: m.Kind})
 	if err != nil {
 		v.faults = append(v.faults, faultOf(err, m.Pos))

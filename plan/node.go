@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -139,12 +140,12 @@ func (n *nodePlan) ask(prior *sdk.Prior, changed []sdk.Path) (*sdk.DiffResponse,
 
 // located gives a provider's error the place that it is about.
 func (n *nodePlan) located(err error) error {
-	var path sdk.Path
-	if e, ok := err.(*sdk.Error); ok {
-		path = e.Path
+	var e *sdk.Error
+	if !errors.As(err, &e) {
+		e = &sdk.Error{}
 	}
-	f := fault.Wrap(fault.Provider, err, "plan %q", n.d.Address()).At(n.d.Config().Locate(path))
-	if e, ok := err.(*sdk.Error); ok && e.Hint != "" {
+	f := fault.Wrap(fault.Provider, err, "plan %q", n.d.Address()).At(n.d.Config().Locate(e.Path))
+	if e.Hint != "" {
 		f = f.WithHint("%s", e.Hint)
 	}
 	return f
@@ -160,7 +161,8 @@ func (n *nodePlan) compare(obs Observation) error {
 		fields = diffJSON(normal(n.rec.Config), n.resolved.Canonical)
 	}
 	if n.rec.Name != n.d.Name() {
-		fields = append(fields, sdk.FieldChange{Path: namePath, Action: sdk.ActionReplace, Before: quoted(n.rec.Name), After: quoted(n.d.Name())})
+		fields = append(fields, sdk.FieldChange{Path: namePath, Action: sdk.ActionReplace, Before: quoted(n.rec.Name), After: quoted(n.d.Name()),
+			Reason: fmt.Sprintf("`name: %s` in its config keeps it", n.rec.Name)})
 	}
 	drifted := n.drift(obs)
 	mend := obs.Read != nil && !obs.Read.Healthy

@@ -189,7 +189,9 @@ func digestOf(c Change) string {
 // stateDigest stands for the records that a plan was made from.
 func stateDigest(in Input) string {
 	h := sha256.New()
-	_, _ = fmt.Fprintln(h, in.Lineage)
+	if len(in.Records) > 0 { // an empty state gets its lineage with its first lease
+		_, _ = fmt.Fprintln(h, in.Lineage)
+	}
 	for _, r := range in.Records {
 		_, _ = fmt.Fprintln(h, r.Address, r.Deposed, r.ID, r.Digest, r.Status, r.Updated.UnixNano())
 	}

@@ -1,9 +1,6 @@
 package state
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/gocodealone/wfctl/resource"
 )
 
@@ -62,21 +59,4 @@ func fromSnapshot(seq uint64, data []byte) (*table, error) {
 		t.put(s.Records[i])
 	}
 	return t, nil
-}
-
-// clone copies a table so that it can be played further apart.
-func (t *table) clone() *table {
-	c := *t
-	c.records, c.providers = maps.Clone(t.records), maps.Clone(t.providers)
-	c.pending = make(map[string]*pendingState, len(t.pending))
-	for k, p := range t.pending {
-		copied := *p
-		c.pending[k] = &copied
-	}
-	if t.lease != nil {
-		lease := *t.lease
-		c.lease = &lease
-	}
-	c.history = slices.Clone(t.history)
-	return &c
 }

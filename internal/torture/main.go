@@ -213,7 +213,7 @@ func (w *world) disturb(ctx context.Context) error {
 		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return err
 		}
-		_ = <-done
+		<-done //nolint:errcheck // it was killed
 		w.killed++
 	}
 	return nil

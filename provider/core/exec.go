@@ -83,13 +83,13 @@ func (k *call) end(group *processGroup, ended <-chan error) {
 	timer := time.NewTimer(k.grace)
 	defer timer.Stop()
 	select {
-	case _ = <-ended:
+	case <-ended: //nolint:errcheck // it was cancelled
 		group.kill() // what the command left behind in its group
 		return
 	case <-timer.C:
 	}
 	group.kill()
-	_ = <-ended
+	<-ended //nolint:errcheck // it was cancelled
 }
 
 // stdout tells outputs from chatter: what begins with a brace is an object

@@ -3,7 +3,6 @@ package local_test
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -13,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/gocodealone/wfctl/sdk"
 )
@@ -297,16 +294,4 @@ func TestWhatCannotBeHonouredIsNoted(t *testing.T) {
 	if err != nil || len(res.Notes) != 2 {
 		t.Errorf("%+v, %v", res, err)
 	}
-}
-
-// queryPostgres asks a database whether it answers to its URL.
-func queryPostgres(t *testing.T, address string) error {
-	t.Helper()
-	db, err := sql.Open("pgx", address)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	var one int
-	return db.QueryRowContext(t.Context(), "SELECT 1").Scan(&one)
 }

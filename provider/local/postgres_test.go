@@ -3,11 +3,14 @@
 package local_test
 
 import (
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/gocodealone/wfctl/provider/local/supervisor"
 	"github.com/gocodealone/wfctl/sdk"
@@ -79,4 +82,16 @@ func TestPostgresComesBack(t *testing.T) {
 	if err := queryPostgres(t, address); err != nil {
 		t.Error(err)
 	}
+}
+
+// queryPostgres asks a database whether it answers to its URL.
+func queryPostgres(t *testing.T, address string) error {
+	t.Helper()
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var one int
+	return db.QueryRowContext(t.Context(), "SELECT 1").Scan(&one)
 }

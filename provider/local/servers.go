@@ -49,7 +49,7 @@ func serveHTTP(ctx context.Context, server *http.Server, ln net.Listener) error 
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
 		err := server.Shutdown(stop)
-		<-ended
+		<-ended //nolint:errcheck // the shutdown's error is what counts
 		return err
 	}
 }
