@@ -2,11 +2,13 @@ package sdk
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
-// The optional interfaces. In process they are found by type assertion; over
-// the wire by [Schema.Capabilities], which Schema fills with [Capabilities].
+// The optional interfaces. A provider has those that it implements; what
+// stands for one at the other end of a wire has the methods of all of them, so
+// callers ask with [As].
 
 // Lister finds all resources of a type that carry the ownership tags of a
 // project and environment.
@@ -203,8 +205,53 @@ const (
 	CapDiagnose       Capability = "diagnose"
 )
 
+// Capable is implemented by what stands for a provider somewhere else.
+type Capable interface {
+	// Capabilities lists what the provider itself implements, as far as it is
+	// known: at the latest once Schema has answered.
+	Capabilities() []Capability
+}
+
+// As returns p as one of the optional interfaces, and whether the provider has
+// it.
+func As[T any](p Provider) (T, bool) {
+	t, ok := p.(T)
+	remote, isRemote := p.(Capable)
+	if want := capabilityOf[T](); ok && isRemote && want != "" {
+		ok = slices.Contains(remote.Capabilities(), want)
+	}
+	return t, ok
+}
+
+func capabilityOf[T any]() Capability {
+	switch any((*T)(nil)).(type) {
+	case *Lister:
+		return CapList
+	case *Importer:
+		return CapImport
+	case *HealthChecker:
+		return CapHealth
+	case *Sizer:
+		return CapSizes
+	case *RegistryProvider:
+		return CapRegistry
+	case *SecretWriter:
+		return CapSecretWriter
+	case *StateBootstrapper:
+		return CapStateBootstrap
+	case *LogReader:
+		return CapLogs
+	case *Diagnoser:
+		return CapDiagnose
+	}
+	return ""
+}
+
 // Capabilities lists the optional interfaces that p implements.
 func Capabilities(p Provider) []Capability {
+	if remote, ok := p.(Capable); ok {
+		return remote.Capabilities()
+	}
 	var caps []Capability
 	add := func(ok bool, c Capability) {
 		if ok {
