@@ -1,13 +1,9 @@
 package resolve
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/gocodealone/wfctl/config"
 	"github.com/gocodealone/wfctl/fault"
@@ -24,46 +20,23 @@ type Checker struct {
 }
 
 type compiled struct {
-	schema *jsonschema.Schema
-	err    error
+	shape *shape
+	err   error
 }
 
 // NewChecker makes a checker.
 func NewChecker() *Checker { return &Checker{compiled: map[string]compiled{}} }
 
-// compile compiles a schema once. A schema reaches nothing outside itself.
-func (c *Checker) compile(schema json.RawMessage) (*jsonschema.Schema, error) {
+// compile compiles a schema once.
+func (c *Checker) compile(schema json.RawMessage) (*shape, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known, ok := c.compiled[string(schema)]; ok {
-		return known.schema, known.err
+		return known.shape, known.err
 	}
-	s, err := compile(schema)
+	s, err := compileSchema(schema)
 	c.compiled[string(schema)] = compiled{s, err}
 	return s, err
-}
-
-func compile(schema json.RawMessage) (*jsonschema.Schema, error) {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
-	if err != nil {
-		return nil, err
-	}
-	const url = "schema:type"
-	compiler := jsonschema.NewCompiler()
-	compiler.UseLoader(noLoader{})
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	compiler.AssertFormat()
-	if err := compiler.AddResource(url, doc); err != nil {
-		return nil, err
-	}
-	return compiler.Compile(url)
-}
-
-type noLoader struct{}
-
-// Load refuses: a provider's schema is one document.
-func (noLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("the schema refers to %s, which is outside of it", url)
 }
 
 // Check checks the configuration of a node. References count as fitting
@@ -93,95 +66,9 @@ func (c *Checker) CheckInput(schema json.RawMessage, i resource.Input, what stri
 		return []*fault.Error{fault.Wrap(fault.Provider, err, "the schema for %s cannot be used", what).
 			At(in.owner.Pos()).WithHint("this is a mistake of the provider: report it to its author")}
 	}
-	var bad *jsonschema.ValidationError
-	if err := s.Validate(in.instance(in.tree)); err == nil || !errors.As(err, &bad) {
-		return nil
-	}
-	r := report{in: in, schema: s, what: what, open: in.openPaths()}
-	r.add(bad)
-	return r.faults
-}
-
-// instance is a configuration as the validator wants it; what is open is null.
-func (in *input) instance(n *config.Node) any {
-	switch n.Kind {
-	case config.Bool:
-		return n.Text == "true"
-	case config.Number:
-		return json.Number(n.Text)
-	case config.String:
-		if l := in.leaves[n]; l != nil {
-			return plain(l.value)
-		}
-		return n.Text
-	case config.List:
-		list := make([]any, len(n.Items))
-		for i, item := range n.Items {
-			list[i] = in.instance(item)
-		}
-		return list
-	case config.Map:
-		m := make(map[string]any, len(n.Fields))
-		for _, f := range n.Fields {
-			m[f.Name] = in.instance(f.Value)
-		}
-		return m
-	}
-	return nil
-}
-
-// plain turns a value of an expression into one of encoding/json.
-func plain(v any) any {
-	switch v := v.(type) {
-	case []any:
-		return plainList(v)
-	case filtered:
-		return plainList(v)
-	case *object:
-		m := make(map[string]any, len(v.names))
-		for name, value := range v.values {
-			m[name] = plain(value)
-		}
-		return m
-	case bool, float64, string:
-		return v
-	}
-	return nil
-}
-
-func plainList(from []any) []any {
-	list := make([]any, len(from))
-	for i, v := range from {
-		list[i] = plain(v)
-	}
-	return list
-}
-
-// openPaths lists where a value is not known, or was reported already.
-func (in *input) openPaths() []sdk.Path {
-	var paths []sdk.Path
-	if len(in.leaves) == 0 {
-		return nil
-	}
-	var walk func(n *config.Node, p sdk.Path)
-	walk = func(n *config.Node, p sdk.Path) {
-		switch n.Kind {
-		case config.Map:
-			for _, f := range n.Fields {
-				walk(f.Value, p.Child(f.Name))
-			}
-		case config.List:
-			for i, item := range n.Items {
-				walk(item, p.Index(i))
-			}
-		case config.String:
-			if l := in.leaves[n]; l != nil && (l.open != nil || l.failed) {
-				paths = append(paths, p)
-			}
-		}
-	}
-	walk(in.tree, "")
-	return paths
+	v := conform{in: in, what: what}
+	v.check(s, spot{node: in.tree})
+	return v.faults
 }
 
 // Type finds the schema of a node's type in that of its provider.
