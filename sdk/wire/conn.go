@@ -192,18 +192,26 @@ func (c *Conn) Delete(ctx context.Context, req *sdk.DeleteRequest, report sdk.Re
 	return perform(ctx, c, deleteShape(), c.client.Delete, req, report)
 }
 
-// Close lets the provider end what it holds open, then ends the plugin. It
-// implements sdk.Closer; a second call returns what the first did.
+// Close lets the provider end what it holds open, then ends the plugin; each
+// may take the grace period. It implements sdk.Closer; a second call returns
+// what the first did.
 func (c *Conn) Close(ctx context.Context) error {
 	c.closing.Do(func() {
 		var asked error
 		if !c.dead() {
-			_, asked = ask(ctx, c, "Close", &struct{}{}, func(*encoder, *struct{}) *pb.CloseRequest { return &pb.CloseRequest{} },
-				c.client.Close, func(*pb.CloseResponse) *struct{} { return &struct{}{} })
+			asked = c.askToClose(ctx)
 		}
 		c.closed = errors.Join(asked, c.end(ctx))
 	})
 	return c.closed
+}
+
+func (c *Conn) askToClose(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.grace)
+	defer cancel()
+	_, err := ask(ctx, c, "Close", &struct{}{}, func(*encoder, *struct{}) *pb.CloseRequest { return &pb.CloseRequest{} },
+		c.client.Close, func(*pb.CloseResponse) *struct{} { return &struct{}{} })
+	return err
 }
 
 func (c *Conn) dead() bool {

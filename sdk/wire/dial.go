@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,15 +122,18 @@ func connect(ctx context.Context, p *process, client *plugin.Client) (*Conn, err
 
 // failed says why a plugin did not come up.
 func (p *process) failed(err error) error {
-	select {
-	case <-p.ended:
-		return &sdk.Error{Code: sdk.CodeInternal, Message: "the plugin ended before it said hello (" + p.how() + ")", Err: ErrPlugin}
-	default:
-	}
 	if !p.started() {
 		return &sdk.Error{Code: sdk.CodeInternal, Message: "the plugin cannot be started", Err: errors.Join(ErrPlugin, err)}
 	}
-	return &sdk.Error{Code: sdk.CodeInternal, Message: "the plugin did not say hello", Err: errors.Join(ErrPlugin, err)}
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case <-p.ended: // its streams end a moment before it
+		return &sdk.Error{Code: sdk.CodeInternal, Message: "the plugin ended before it said hello (" + p.how() + ")", Err: ErrPlugin}
+	case <-timer.C:
+		reason, _, _ := strings.Cut(err.Error(), "\n")
+		return &sdk.Error{Code: sdk.CodeInternal, Message: "the plugin did not say hello: " + reason, Err: ErrPlugin}
+	}
 }
 
 // close ends the plugin: it is asked, its standard input is closed, and when

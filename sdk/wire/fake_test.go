@@ -22,7 +22,15 @@ func TestMain(m *testing.M) {
 		Serve(&fake{})
 		return
 	}
+	if os.Getenv("FAKE_HOST") != "" {
+		host()
+		return
+	}
 	goleak.VerifyTestMain(m)
+}
+
+func testContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Minute)
 }
 
 // misbehaveAtStart does what the test asked for before the handshake.
@@ -109,7 +117,7 @@ func (f *fake) Create(ctx context.Context, req *sdk.CreateRequest, report sdk.Re
 		go func() { panic("in a goroutine") }()
 		select {}
 	case "child":
-		cmd := exec.Command("sleep", "60")
+		cmd := exec.Command("/bin/sleep", "60")
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			return nil, err
