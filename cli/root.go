@@ -65,7 +65,18 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	if err != nil && a.interrupts.interrupted() && errors.Is(err, context.Canceled) && fault.CodeOf(err) != fault.Interrupted {
 		err = fault.Wrap(fault.Interrupted, err, "interrupted")
 	}
+	if fault.CodeOf(err) == fault.Usage && asksForJSON(args) {
+		a.flags.json = true // a wrong flag before it kept it from being read
+	}
 	return a.finish(err)
+}
+
+// asksForJSON tells whether --json is among the flags.
+func asksForJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json")
 }
 
 // finish prints an error and maps it to the exit status.
@@ -80,9 +91,27 @@ func (a *App) finish(err error) int {
 	if a.flags.json {
 		ui.ErrorJSON(a.Stderr, err)
 	} else {
-		ui.Error(a.Stderr, err, a.style())
+		style := a.style()
+		style.Source = a.sourceLine
+		ui.Error(a.Stderr, err, style)
 	}
 	return fault.ExitCode(err)
+}
+
+// sourceLine reads a line of a file that an error points at.
+func (a *App) sourceLine(file string, line int) string {
+	raw, err := os.ReadFile(a.inDir(file))
+	if err != nil {
+		raw, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return ""
+	}
+	lines := strings.SplitN(string(raw), "\n", line+1)
+	if len(lines) < line {
+		return ""
+	}
+	return lines[line-1]
 }
 
 // exitStatus is an exit without a message: what there was to say is said.

@@ -103,11 +103,15 @@ const caretLimit = 160
 // caret shows the source line and underlines the place. Of a long line it
 // shows the part around the place.
 func caret(f *fault.Error, s Style) string {
-	if f.Source == "" || f.Pos.Line == 0 {
+	source := f.Source
+	if source == "" && s.Source != nil && f.Pos.Line > 0 {
+		source = s.Source(f.Pos.File, f.Pos.Line)
+	}
+	if source == "" || f.Pos.Line == 0 {
 		return ""
 	}
 	number := fmt.Sprintf("%5d | ", f.Pos.Line)
-	line, column := []rune(strings.TrimRight(f.Source, "\r\n")), f.Pos.Column
+	line, column := []rune(strings.TrimRight(source, "\r\n")), f.Pos.Column
 	inside := column >= 1 && column <= len(line)+1
 	if len(line) > caretLimit {
 		line, column = window(line, column)

@@ -83,7 +83,9 @@ func TestErrorColours(t *testing.T) {
 func TestErrorJSONIsOneObject(t *testing.T) {
 	var b strings.Builder
 	ui.ErrorJSON(&b, errors.New("boom"))
-	var doc struct{ Errors []struct{ Code, Message string } }
+	var doc struct {
+		Errors []struct{ Code, Message string }
+	}
 	if err := json.Unmarshal([]byte(b.String()), &doc); err != nil {
 		t.Fatal(err)
 	}

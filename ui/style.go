@@ -14,6 +14,9 @@ type Style struct {
 	Color bool
 	// Width is the terminal's, in columns; 0 is not known.
 	Width int
+	// Source returns a line of a file, for an error that has a place and
+	// brings no line; nil, or "", shows none.
+	Source func(file string, line int) string
 }
 
 // The colours, as SGR parameters.
