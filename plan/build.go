@@ -71,6 +71,8 @@ type planned struct {
 	// outputs are those promised or, for an update, stable; nil for a no-op,
 	// whose record answers.
 	outputs sdk.Outputs
+	// complete says that outputs are all there will be.
+	complete bool
 	decls   map[string]resource.OutputDecl
 	record  *resource.Record
 }

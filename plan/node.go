@@ -122,6 +122,8 @@ func (n *nodePlan) promise(outputs sdk.Outputs) {
 	for name, out := range outputs {
 		n.p.outputs[name] = out
 	}
+	// What a pure node reports follows from its configuration alone.
+	n.p.complete = n.schema.Pure && len(n.resolved.Config.Unknown)+len(n.resolved.Config.Opaque) == 0
 }
 
 // ask calls the provider's Diff.
@@ -220,7 +222,7 @@ func (n *nodePlan) judge(res *sdk.DiffResponse, fields, drifted []sdk.FieldChang
 	case n.rec.Status == resource.Failed:
 		n.base.reason = "its last update failed"
 	case len(fields) > 0:
-		n.base.fields, update.RecordOnly = fields, true
+		n.base.fields, update.RecordOnly = recordOnly(fields), true
 	default:
 		return n.settle()
 	}
@@ -228,6 +230,15 @@ func (n *nodePlan) judge(res *sdk.DiffResponse, fields, drifted []sdk.FieldChang
 	n.change = update
 	n.promiseUpdate(res.Outputs, update.RecordOnly)
 	return nil
+}
+
+// recordOnly are differences that the provider does not act on: a new name of
+// what has none on its platform replaces nothing.
+func recordOnly(fields []sdk.FieldChange) []sdk.FieldChange {
+	for i := range fields {
+		fields[i].Action, fields[i].Reason = sdk.ActionUpdate, ""
+	}
+	return fields
 }
 
 // actions decides for each field: the provider's word, else the schema's.

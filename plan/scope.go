@@ -2,8 +2,10 @@ package plan
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/kind"
@@ -44,6 +46,9 @@ func (s *planScope) Output(ref resource.Ref) (resource.Known, error) {
 		}
 		return resource.Known{Value: &out}, nil
 	}
+	if p.complete {
+		return resource.Known{}, noOutput(ref, slices.Sorted(maps.Keys(p.outputs)))
+	}
 	if err := declared(p.schema, ref); err != nil {
 		return resource.Known{}, err
 	}
@@ -77,22 +82,25 @@ func declared(schema *sdk.ResourceSchema, ref resource.Ref) error {
 	return err.WithHint("it has %v", names)
 }
 
+// noOutput says that a node has no such output, and what it has.
+func noOutput(ref resource.Ref, names []string) error {
+	err := fault.New(fault.Config, "%q has no output %q", ref.Address, ref.Output)
+	if near := kind.Nearest(ref.Output, names); near != "" {
+		return err.WithHint("did you mean %q?", near)
+	}
+	if len(names) == 0 {
+		return err.WithHint("it has none")
+	}
+	return err.WithHint("it has %s", strings.Join(names, ", "))
+}
+
 // RecordedOutput answers for an output from a record: its value, or the
 // fingerprint that stands for it.
 func RecordedOutput(rec resource.Record, field string) (resource.Known, error) {
 	out, ok := rec.Outputs[field]
 	switch {
 	case !ok:
-		names := make([]string, 0, len(rec.Outputs))
-		for name := range rec.Outputs {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		err := fault.New(fault.Config, "%q has no output %q", rec.Address, field)
-		if near := kind.Nearest(field, names); near != "" {
-			return resource.Known{}, err.WithHint("did you mean %q?", near)
-		}
-		return resource.Known{}, err.WithHint("it has %v", names)
+		return resource.Known{}, noOutput(resource.Ref{Address: rec.Address, Output: field}, slices.Sorted(maps.Keys(rec.Outputs)))
 	case out.Value != nil:
 		v := sdk.RawOutput(out.Value, out.Sensitive)
 		return resource.Known{Value: &v}, nil
