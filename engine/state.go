@@ -10,6 +10,7 @@ import (
 
 	"github.com/gocodealone/wfctl/apply"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/resolve"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/state"
 )
@@ -26,9 +27,20 @@ func (p *Project) backend() (Backend, error) {
 	}
 	b, err := p.kinds.Backends.Get(name)
 	if err != nil {
-		return b, fault.Wrap(fault.Config, err, "iac.state").At(p.Set.State.Pos)
+		return b, p.badBackend(err)
 	}
 	return b, nil
+}
+
+// badBackend points at the line that names a backend that is not there.
+func (p *Project) badBackend(err error) error {
+	alone := *p.Set
+	alone.Nodes, alone.Providers = nil, nil
+	faults, _ := resolve.Problems(&alone, resolve.NewChecker(), resolve.Catalog{Backend: func(string) (json.RawMessage, error) { return nil, err }})
+	if len(faults) > 0 {
+		return fault.List(faults).Err()
+	}
+	return fault.Wrap(fault.Config, err, "iac.state").At(p.Set.State.Pos)
 }
 
 // openDriver opens the storage of the environment's state.

@@ -39,10 +39,7 @@ func Validate(ctx context.Context, kinds Kinds, o Options) error {
 // provider for what a schema cannot say. All faults are in one list.
 func (p *Project) Validate(ctx context.Context) error {
 	v := &validation{project: p, ctx: ctx, checker: resolve.NewChecker(), bad: map[resource.Address]bool{}}
-	for _, m := range p.Set.Providers {
-		v.provider(m)
-	}
-	v.state()
+	v.ground()
 	for _, d := range p.Set.Nodes {
 		if !v.bad[d.Provider().Address] {
 			v.faults = append(v.faults, v.node(d)...)
@@ -61,29 +58,41 @@ type validation struct {
 	faults fault.List
 }
 
-func (v *validation) provider(m resolve.ProviderModule) {
-	if m.Kind == "" {
-		v.bad[m.Address] = true // told already, where it was resolved
-		return
+// ground checks what the nodes stand on: the providers and the state.
+func (v *validation) ground() {
+	ground := *v.project.Set
+	ground.Nodes = nil
+	faults, warnings := resolve.Problems(&ground, v.checker, resolve.Catalog{Provider: v.providerSchema, Backend: v.backendSchema})
+	v.faults = append(v.faults, faults...)
+	for _, w := range warnings {
+		v.project.warn(w)
 	}
-	in, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: m.Kind})
-	if err != nil {
-		v.faults = append(v.faults, faultOf(err, m.Pos))
-		v.bad[m.Address] = true
-		return
+	for _, m := range ground.Providers {
+		_, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: m.Kind})
+		v.bad[m.Address] = err != nil
 	}
-	v.faults = append(v.faults, v.checker.CheckInput(in.schema.Config, m.Config, "provider \""+string(m.Address)+"\"")...)
 }
 
-func (v *validation) state() {
-	b, err := v.project.backend()
-	if err != nil {
-		v.faults = append(v.faults, faultOf(err, v.project.Set.State.Pos))
-		return
+// providerSchema is the schema of a kind of provider that the file declares.
+func (v *validation) providerSchema(kind string) (*sdk.Schema, error) {
+	if _, err := v.project.kinds.Providers.Get(kind); err != nil {
+		return nil, err
 	}
-	if s := v.project.Set.State; s.Declared && s.Config != nil {
-		v.faults = append(v.faults, v.checker.CheckInput(b.Schema, s.Config, "the state")...)
+	for _, m := range v.project.Set.Providers {
+		if m.Kind == kind {
+			in, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: kind})
+			if err != nil {
+				return nil, err
+			}
+			return in.schema, nil
+		}
 	}
+	return nil, fault.New(fault.Internal, "no module is a provider of kind %q", kind)
+}
+
+func (v *validation) backendSchema(name string) (json.RawMessage, error) {
+	b, err := v.project.kinds.Backends.Get(name)
+	return b.Schema, err
 }
 
 func (v *validation) node(d resource.Desired) []*fault.Error {
