@@ -49,7 +49,9 @@ func (a *App) change(ctx context.Context, o changeOptions) (err error) {
 	}
 	if pl.Empty() {
 		progress.Emit(event.PlanReady{Hash: pl.Hash, Counts: pl.Counts()})
-		a.say("No changes: %s is as the configuration says.", p.Environment().Name())
+		if err := a.sayEmpty(pl, o); err != nil {
+			return err
+		}
 		return a.finishChange(ctx, o, p, w, apply.Nothing())
 	}
 	if err := a.showPlan(pl); err != nil {
@@ -65,7 +67,39 @@ func (a *App) change(ctx context.Context, o changeOptions) (err error) {
 	if err != nil {
 		return a.reportFailure(summary, err)
 	}
+	if err := leftOver(pl, o); err != nil {
+		return err
+	}
 	return a.finishChange(ctx, o, p, w, summary)
+}
+
+// sayEmpty tells that there is nothing to do, and what is left where
+// everything should go.
+func (a *App) sayEmpty(pl *plan.Plan, o changeOptions) error {
+	env := pl.Environment.Name()
+	switch {
+	case len(pl.Kept()) > 0:
+		return errors.Join(a.showPlan(pl), leftOver(pl, o))
+	case o.plan.Destroy:
+		a.say("Nothing to remove: state records nothing for %s.", env)
+	default:
+		a.say("No changes: %s is as the configuration says.", env)
+	}
+	return nil
+}
+
+// leftOver is the failure of a command that should leave nothing, and leaves
+// what is protected.
+func leftOver(pl *plan.Plan, o changeOptions) error {
+	kept := pl.Kept()
+	if !o.plan.Destroy || len(kept) == 0 {
+		return nil
+	}
+	f := fault.New(fault.Partial, "%s keeps %d of what is there", o.command, len(kept))
+	for _, k := range kept {
+		f = f.WithDetail(string(k.Address()) + " " + k.Reason())
+	}
+	return f.WithHint("set lifecycle.prevent_destroy: false and apply that first, or forget it with `wfctl infra state rm`")
 }
 
 func (a *App) planFor(ctx context.Context, w *engine.Work, o changeOptions) (*plan.Plan, error) {

@@ -16,7 +16,7 @@ import (
 
 func (a *App) stateCommand() *cobra.Command {
 	return group("state", "The record of an environment",
-		a.stateList(), a.stateShow(), a.stateHistory(), a.stateExport(), a.stateRemove(), a.stateUnlock(), a.stateMove(), a.stateCheck())
+		a.stateList(), a.stateShow(), a.stateHistory(), a.stateExport(), a.stateRemove(), a.stateUnlock(), a.stateMove(), a.stateCheck(), a.stateReset())
 }
 
 // looking runs fn with an environment's state open and no lease.
@@ -126,7 +126,7 @@ func (a *App) printHistory(ctx context.Context, w *engine.Work, only resource.Ad
 		if err != nil {
 			return err
 		}
-		if only != "" && entry.Address != only {
+		if only != "" && entry.Address != only && !(entry.Kind == "moved" && entry.Detail == "to "+string(only)) {
 			continue
 		}
 		if a.flags.json {
