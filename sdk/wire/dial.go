@@ -75,7 +75,6 @@ func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
 		SkipHostEnv:      true,
 		AutoMTLS:         o.TLS || runtime.GOOS == "windows",
 		StartTimeout:     o.StartTimeout,
-		Stderr:           o.Stderr,
 		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Off, Output: io.Discard}),
 		GRPCDialOptions:  dialOptions(),
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: o.SocketDir},

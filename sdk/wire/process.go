@@ -61,29 +61,38 @@ func (p *process) Start(context.Context) error {
 		_, _ = stdout.Close(), stderr.Close()
 		return err
 	}
-	p.kill, p.stdin, p.stderr = kill, stdin, stderr
-	p.stdout = p.onlyHello(stdout)
-	go p.collect(stdout, stderr)
+	p.kill, p.stdin = kill, stdin
+	var drained sync.WaitGroup
+	p.stdout = p.onlyHello(stdout, &drained)
+	p.stderr = p.toLog(stderr, &drained)
+	go p.collect(&drained, stdout, stderr)
 	return nil
 }
 
-// collect waits for the end of the process and ends what it left behind.
-func (p *process) collect(streams ...io.Closer) {
+// linger is how long the last output of a plugin that has ended is read, in
+// case that something else holds its streams open.
+const linger = time.Second
+
+// collect waits for the end of the process, ends what it left behind and
+// waits for its last words.
+func (p *process) collect(drained *sync.WaitGroup, streams ...io.Closer) {
 	_ = p.command.Wait() // the state says how
 	p.mu.Lock()
 	p.state = p.command.ProcessState
 	_ = p.kill()
 	p.mu.Unlock()
+	timer := time.AfterFunc(linger, func() { closeAll(streams) })
+	drained.Wait()
+	timer.Stop()
+	closeAll(streams)
 	close(p.ended)
-	time.AfterFunc(linger, func() {
-		for _, s := range streams {
-			_ = s.Close()
-		}
-	})
 }
 
-// linger is how long the last output of a plugin that has ended is read.
-const linger = time.Second
+func closeAll(list []io.Closer) {
+	for _, c := range list {
+		_ = c.Close()
+	}
+}
 
 func (p *process) started() bool {
 	p.mu.Lock()
@@ -91,11 +100,22 @@ func (p *process) started() bool {
 	return p.kill != nil
 }
 
+// toLog sends a stream to the log. What it returns tells go-plugin when the
+// stream ends.
+func (p *process) toLog(stream io.Reader, drained *sync.WaitGroup) io.ReadCloser {
+	r, w := io.Pipe()
+	drained.Go(func() {
+		defer func() { _ = w.Close() }()
+		_, _ = io.Copy(p.options.Stderr, stream)
+	})
+	return r
+}
+
 // onlyHello passes on the line with the address and sends all else to the log.
-func (p *process) onlyHello(stdout io.Reader) io.ReadCloser {
+func (p *process) onlyHello(stdout io.Reader, drained *sync.WaitGroup) io.ReadCloser {
 	r, w := io.Pipe()
 	hello := regexp.MustCompile(`\d+\|\d+\|(unix|tcp)\|[^|]*\|grpc\|.*`)
-	go func() {
+	drained.Go(func() {
 		defer func() { _ = w.Close() }()
 		in := bufio.NewReaderSize(stdout, 64<<10)
 		said := false
@@ -111,7 +131,7 @@ func (p *process) onlyHello(stdout io.Reader) io.ReadCloser {
 				return
 			}
 		}
-	}()
+	})
 	return r
 }
 

@@ -46,6 +46,17 @@ func gone(t *testing.T, pid string) {
 	}
 }
 
+// frozen waits until the system has stopped every thread, where it says so.
+func frozen(t *testing.T, pid int) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(raw), ") T ") {
+			return
+		}
+	}
+}
+
 // host is what TestDiesWithItsHost kills: it starts a plugin, has it start a
 // child and prints their identifiers.
 func host() {
@@ -113,6 +124,7 @@ func TestFrozenPluginIsKilled(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	frozen(t, pid)
 	if err := c.Close(t.Context()); !errors.Is(err, ErrPlugin) {
 		t.Errorf("%v", err)
 	}
