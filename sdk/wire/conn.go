@@ -89,8 +89,8 @@ func (c *Conn) fault(ctx context.Context, method string, err error) error {
 		}
 		return toError(detail)
 	}
-	if ctx.Err() != nil {
-		return &sdk.Error{Code: sdk.CodeOf(ctx.Err()), Message: method, Err: ctx.Err()}
+	if err := over(ctx, status.Code(err)); err != nil {
+		return &sdk.Error{Code: sdk.CodeOf(err), Message: method, Err: err}
 	}
 	switch status.Code(err) { //nolint:exhaustive // the rest is the transport's
 	case codes.Unimplemented:
@@ -99,6 +99,16 @@ func (c *Conn) fault(ctx context.Context, method string, err error) error {
 		return c.broken(method, c.gone(err))
 	}
 	return c.broken(method, status.Convert(err).Message())
+}
+
+// over is the context's error. The plugin, which has the same deadline, can
+// notice it a moment earlier.
+func over(ctx context.Context, code codes.Code) error {
+	deadline, ok := ctx.Deadline()
+	if ok && (code == codes.Canceled || code == codes.DeadlineExceeded) && time.Until(deadline) < probe/100 {
+		<-ctx.Done()
+	}
+	return ctx.Err()
 }
 
 // gone waits a moment for the process to be collected, to say how it ended.
