@@ -78,7 +78,7 @@ func reportCache(_ context.Context, t *thing) (sdk.Outputs, error) {
 // registries are OCI registries inside the supervisor.
 func (p *provider) registries() kind {
 	return &typed[infra.Registry]{
-		name: infra.TypeRegistry, dir: "registries", description: "An OCI registry on this machine, without authentication; manifests last as long as the supervisor.",
+		name: infra.TypeRegistry, dir: "registries", description: "An OCI registry on this machine, without authentication.",
 		out:     append(portOutputs(), output("url", "string", "http://…"), output("repository", "string", "the prefix of image names")),
 		ignored: map[string]string{"region": onOneMachine, "size": "it has the size of the disk", "tier": "there is one"},
 		slow:    60,
@@ -87,7 +87,7 @@ func (p *provider) registries() kind {
 }
 
 func (p *provider) makeRegistry(ctx context.Context, j *job, _ infra.Registry) error {
-	options, err := json.Marshal(registryOptions{Dir: j.thing.path("blobs")})
+	options, err := json.Marshal(registryOptions{Dir: j.thing.path("data")})
 	if err != nil {
 		return err
 	}

@@ -156,6 +156,7 @@ func (p *provider) clearDatabase(ctx context.Context, t *thing) error {
 			if err := os.RemoveAll(dir); err != nil {
 				return err
 			}
+			_ = os.Remove(filepath.Dir(dir)) // when it was the last there
 		}
 	}
 	return nil

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -20,6 +22,7 @@ import (
 	"github.com/gocodealone/wfctl/provider/local/ociunpack"
 	"github.com/gocodealone/wfctl/provider/local/supervisor"
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/sdk/infra"
 )
 
 // docker runs the client; the engine is whatever it is set up to reach.
@@ -47,64 +50,120 @@ func (p *provider) docker(ctx context.Context, stdin *bytes.Buffer, args ...stri
 	return strings.TrimSpace(out.String()), nil
 }
 
-// containerName names the container of an instance.
-func (p *provider) containerName(t *thing, i int) string {
-	return fmt.Sprintf("wfctl-%s-%s-%s-%d", t.Owner.Project, t.Owner.Environment, t.Name, i)
-}
-
-// makeDocker loads the image into the engine and runs one container on the
-// host's network, since it serves this machine alone.
-func (p *provider) makeDocker(ctx context.Context, j *job, c serviceConfig) error {
-	if c.InstanceCount > 1 {
-		j.warn("/instance_count", "runtime: docker runs one instance")
+// makeDocker loads the image into the engine and keeps `docker run` up as if
+// it were the program: so it is waited for, rolled, restarted and logged like
+// a process.
+func (p *provider) makeDocker(ctx context.Context, j *job, c serviceConfig, old served) error {
+	if len(c.Jobs)+len(c.Workers)+len(c.Sidecars) > 0 {
+		j.warn("/runtime", "runtime: docker runs the service alone, without its jobs, workers and sidecars")
 	}
 	tag, err := p.loadImage(ctx, j, c.Image)
 	if err != nil {
 		return err
 	}
-	port := c.HTTPPort
-	if old := detail[served](j.thing).Port; port == 0 && old != 0 {
-		port = old
-	}
-	if port == 0 {
-		if port, err = supervisor.FreePort(); err != nil {
+	if st, _, err := p.serviceStatus(ctx, j.thing.ID); err != nil {
+		return err
+	} else if len(st.Instances) == 0 {
+		if err := p.removeContainers(ctx, j.thing); err != nil { // of a supervisor that was killed
 			return err
 		}
 	}
-	container := p.containerName(j.thing, 0)
-	if err := p.removeContainer(ctx, container); err != nil {
+	spec, err := p.dockerSpec(j.thing, c, tag, old)
+	if err != nil {
 		return err
 	}
-	if err := supervisor.CheckPort(port); err != nil {
+	if err := j.thing.keep(served{Port: old.Port, Asked: old.Asked, Image: c.Image, Runtime: "docker", Instances: max(1, c.InstanceCount)}); err != nil {
 		return err
 	}
-	// The environment goes over standard input, never the command line.
-	var env bytes.Buffer
-	vars := maps.Clone(c.EnvVars)
-	if vars == nil {
-		vars = map[string]string{}
+	st, err := p.up(ctx, j, spec)
+	if err != nil {
+		return err
 	}
+	now := served{Port: st.Port, Asked: c.HTTPPort, Image: c.Image, Runtime: "docker", Instances: max(1, c.InstanceCount)}
+	if err := j.thing.keep(now); err != nil {
+		return err
+	}
+	return p.dropOld(ctx, j, old, now)
+}
+
+// dockerSpec says how `docker run` is kept up. The environment goes over
+// standard input, never the command line.
+func (p *provider) dockerSpec(t *thing, c serviceConfig, tag string, old served) (supervisor.Spec, error) {
+	client, err := p.opts.LookPath("docker")
+	if err != nil {
+		return supervisor.Spec{}, err
+	}
+	inside := c.HTTPPort
+	if inside == 0 {
+		inside = 8080
+	}
+	env, err := envFile(c, inside)
+	if err != nil {
+		return supervisor.Spec{}, err
+	}
+	argv := []string{client, "run", "--rm", "--publish", fmt.Sprintf("127.0.0.1:{port}:%d", inside), "--env-file", "/dev/stdin"}
+	for _, label := range labels(t) {
+		argv = append(argv, "--label", label)
+	}
+	spec := supervisor.Spec{
+		Name: t.ID, Command: slices.Concat(argv, []string{tag}, strings.Fields(c.RunCommand)), Expand: true, Stdin: env, Env: clientEnvironment(),
+		OrphanSignal: "SIGTERM", // which the client passes on to the container
+		Instances:    c.InstanceCount, Listen: listenFor(c, old), Ready: readiness(c),
+	}
+	if c.Termination != nil {
+		spec.Grace = time.Duration(c.Termination.Grace)
+	}
+	if c.LivenessCheck != nil {
+		live := probe(c.LivenessCheck)
+		spec.Live = &live
+	}
+	return spec, nil
+}
+
+// clientEnvironment is what the docker client needs to find its engine.
+func clientEnvironment() []string {
+	var env []string
+	for _, k := range []string{"PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"} {
+		if v, ok := os.LookupEnv(k); ok {
+			env = append(env, k+"="+v)
+		}
+	}
+	return env
+}
+
+func envFile(c serviceConfig, port int) ([]byte, error) {
+	vars := inherit(infra.Component{}, c.Component).EnvVars
 	maps.Copy(vars, c.EnvVarsSecret)
 	vars["PORT"] = strconv.Itoa(port)
+	var env bytes.Buffer
 	for _, k := range slices.Sorted(maps.Keys(vars)) {
 		if strings.ContainsAny(vars[k], "\n\r") {
-			return &sdk.Error{Code: sdk.CodeInvalid, Path: sdk.Path("/env_vars").Child(k), Message: k + " has several lines, which Docker's env files cannot hold", Hint: "use runtime: process"}
+			return nil, &sdk.Error{Code: sdk.CodeInvalid, Path: sdk.Path("/env_vars").Child(k), Message: k + " has several lines, which Docker's env files cannot hold", Hint: "use runtime: process"}
 		}
 		fmt.Fprintf(&env, "%s=%s\n", k, vars[k])
 	}
-	args := []string{"run", "--detach", "--name", container, "--network", "host", "--restart", "unless-stopped", "--env-file", "/dev/stdin"}
-	for k, v := range j.thing.Owner.Tags() {
-		args = append(args, "--label", k+"="+v)
+	return env.Bytes(), nil
+}
+
+// labels are the ownership tags, and the name, since two resources of one
+// module follow each other when it is renamed.
+func labels(t *thing) []string {
+	var list []string
+	tags := t.Owner.Tags()
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, k+"="+tags[k])
 	}
-	args = append(args, tag)
-	if c.RunCommand != "" {
-		args = append(args, strings.Fields(c.RunCommand)...)
-	}
-	j.progress("starting the container")
-	if _, err := p.docker(ctx, &env, args...); err != nil {
+	return append(list, "wfctl-name="+t.Name, "wfctl-folder="+shortHash(t.dir))
+}
+
+// removeContainers removes every container of a service.
+func (p *provider) removeContainers(ctx context.Context, t *thing) error {
+	ids, err := p.docker(ctx, nil, "ps", "--all", "--quiet", "--filter", "label=wfctl-folder="+shortHash(t.dir))
+	if err != nil || ids == "" {
 		return err
 	}
-	return j.thing.keep(served{Port: port, Image: c.Image, Runtime: "docker", Instances: 1})
+	_, err = p.docker(ctx, nil, append([]string{"rm", "--force"}, strings.Fields(ids)...)...)
+	return err
 }
 
 func (p *provider) loadImage(ctx context.Context, j *job, ref string) (string, error) {
@@ -165,29 +224,4 @@ func layoutImage(dir, digest string) (v1.Image, error) {
 		}
 	}
 	return nil, errors.New("the image has nothing for linux/" + ociunpack.Here().Architecture)
-}
-
-func (p *provider) removeContainer(ctx context.Context, container string) error {
-	_, err := p.docker(ctx, nil, "rm", "--force", container)
-	if err != nil && strings.Contains(err.Error(), "No such container") {
-		return nil
-	}
-	return err
-}
-
-func (p *provider) findDocker(ctx context.Context, t *thing) (condition, error) {
-	state, err := p.docker(ctx, nil, "inspect", "--format", "{{.State.Status}}", p.containerName(t, 0))
-	switch {
-	case err != nil && strings.Contains(err.Error(), "No such"):
-		return sick("its container is gone"), nil
-	case err != nil:
-		return condition{}, err
-	case state != "running":
-		return sick("its container is %s", state), nil
-	}
-	return well, nil
-}
-
-func (p *provider) clearDocker(ctx context.Context, t *thing) error {
-	return p.removeContainer(ctx, p.containerName(t, 0))
 }

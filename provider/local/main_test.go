@@ -1,18 +1,26 @@
+//go:build unix
+
 package local_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/gocodealone/wfctl/build"
 	"github.com/gocodealone/wfctl/provider/local"
+	"github.com/gocodealone/wfctl/provider/local/supervisor"
 	"github.com/gocodealone/wfctl/sdk"
 )
 
@@ -28,7 +36,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	if len(os.Args) > 1 && os.Args[1] == "__docker" {
+		os.Exit(fakeDocker(os.Args[2:]))
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(images)
+		os.Exit(code)
+	}), goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }
 
 // machine is the provider at work in a folder of the test's own.
@@ -38,7 +52,7 @@ type machine struct {
 	work string
 }
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t *testing.T, adapt ...func(*local.Options)) *machine {
 	t.Helper()
 	m := &machine{t: t, work: filepath.Join(t.TempDir(), "local")}
 	runtime, err := os.MkdirTemp("", "wl") // short: a socket's path is
@@ -54,7 +68,12 @@ func newMachine(t *testing.T) *machine {
 	if err := os.Chmod(shared, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	m.p = local.New(local.Options{RuntimeDir: runtime, SharedDir: shared})
+	o := local.Options{RuntimeDir: runtime, SharedDir: shared}
+	for _, a := range adapt {
+		a(&o)
+	}
+	m.p = local.New(o)
+	t.Cleanup(m.nothingRuns)
 	_, err = m.p.Configure(t.Context(), &sdk.ConfigureRequest{Project: "shop", Environment: "test", WorkDir: m.work, BaseDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +118,65 @@ func (r reporter) Progress(message string, _ float64) { r.t.Log(message) }
 func (r reporter) Log(line string)                    { r.t.Log(line) }
 func (r reporter) Warn(d sdk.Diagnostic)              { r.t.Log("warning: " + d.Message) }
 
+// nothingRuns fails a test that left a process behind.
+func (m *machine) nothingRuns() {
+	http.DefaultClient.CloseIdleConnections()
+	eventually(m.t, "no process is left", func() bool { return len(processesWith(m.work)) == 0 })
+}
+
+func processesWith(dir string) []string {
+	var found []string
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		cmd, _ := os.ReadFile("/proc/" + e.Name() + "/cmdline")
+		if strings.Contains(string(cmd), dir) {
+			found = append(found, e.Name())
+		}
+	}
+	return found
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("did not come true: %s", what)
+		case <-ticker.C:
+		}
+	}
+}
+
+// killSupervisor ends it as a reboot would: without a chance to tidy up.
+func (m *machine) killSupervisor() {
+	m.t.Helper()
+	c, err := supervisor.Dial(m.t.Context(), m.work)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	c.Close()
+	if err := syscall.Kill(c.PID(), syscall.SIGKILL); err != nil {
+		m.t.Fatal(err)
+	}
+	eventually(m.t, "the supervisor is gone", func() bool {
+		_, err := supervisor.Dial(m.t.Context(), m.work)
+		return errors.Is(err, supervisor.ErrNotRunning)
+	})
+}
+
+func (m *machine) update(typ, id, name, text string) sdk.Outputs {
+	m.t.Helper()
+	res, err := m.p.Update(m.t.Context(), &sdk.UpdateRequest{Type: typ, ID: id, Name: name, Ownership: owner(name), Config: config(text)}, reporter{m.t})
+	if err != nil {
+		m.t.Fatalf("update %s: %v", name, err)
+	}
+	return res.Outputs
+}
+
 // program is what the services of these tests run: it answers with its
 // version and its secret's length, ends at once where it is told to, and
 // takes a moment to end otherwise, as real services do.
@@ -115,6 +193,15 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 { // a job, or a worker that serves nothing
+		fmt.Println(os.Args[1], os.Getenv("VERSION"))
+		if os.Args[1] == "work" {
+			told := make(chan os.Signal, 1)
+			signal.Notify(told, syscall.SIGTERM)
+			<-told
+		}
+		return
+	}
 	if os.Getenv("FAIL") != "" {
 		fmt.Println("it cannot start: FAIL is set")
 		os.Exit(3)
@@ -138,21 +225,37 @@ func main() {
 }
 `
 
-// image builds the program into a layout and returns its reference.
+// image returns the program in a layout, built once for all tests.
 func image(t *testing.T) string {
 	t.Helper()
-	src := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module program\n\ngo 1.24\n", "main.go": program} {
-		if err := os.WriteFile(filepath.Join(src, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	spec := build.Spec{Name: "program", BaseDir: src, Options: []byte(`{"package": "."}`)}
-	img, err := build.Make(t.Context(), build.Builders()["go"], build.NewStore(filepath.Join(t.TempDir(), "images")), spec, func(string, float64) {})
+	ref, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return img.Ref()
+	return ref
+}
+
+var (
+	images = filepath.Join(os.TempDir(), fmt.Sprintf("wfctl-local-test-%d", os.Getpid()))
+	built  = sync.OnceValues(func() (string, error) { return buildImage("program", program) })
+)
+
+func buildImage(name, source string) (string, error) {
+	src := filepath.Join(images, "src-"+name)
+	if err := os.MkdirAll(src, 0o700); err != nil {
+		return "", err
+	}
+	for file, text := range map[string]string{"go.mod": "module program\n\ngo 1.24\n", "main.go": source} {
+		if err := os.WriteFile(filepath.Join(src, file), []byte(text), 0o600); err != nil {
+			return "", err
+		}
+	}
+	spec := build.Spec{Name: name, BaseDir: src, Options: []byte(`{"package": "."}`)}
+	img, err := build.Make(context.Background(), build.Builders()["go"], build.NewStore(filepath.Join(images, "layouts")), spec, func(string, float64) {})
+	if err != nil {
+		return "", err
+	}
+	return img.Ref(), nil
 }
 
 func get(t *testing.T, url string) (int, string) {

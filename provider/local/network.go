@@ -87,6 +87,13 @@ func (p *provider) makeBalancer(ctx context.Context, j *job, c infra.LoadBalance
 		}
 		now.Ports[fmt.Sprint(r.Port)] = st.Port
 	}
+	for rule := range old.Ports {
+		if _, stays := now.Ports[rule]; !stays {
+			if err := p.down(ctx, j.thing.ID+"/"+rule); err != nil {
+				return err
+			}
+		}
+	}
 	return j.thing.keep(now)
 }
 

@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -11,7 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -20,7 +22,7 @@ import (
 
 // The servers that run inside the supervisor.
 
-// registryOptions configure the registry: where blobs are kept.
+// registryOptions configure the registry: the folder that it keeps.
 type registryOptions struct {
 	Dir string `json:"dir"`
 }
@@ -31,11 +33,16 @@ func serveRegistry(ctx context.Context, options json.RawMessage, ln net.Listener
 	if err := json.Unmarshal(options, &o); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	blobs := filepath.Join(o.Dir, "blobs")
+	if err := os.MkdirAll(blobs, 0o700); err != nil {
 		return err
 	}
-	handler := registry.New(registry.WithBlobHandler(registry.NewDiskBlobHandler(o.Dir)), registry.Logger(log.New(lineWriter(line), "", 0)))
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	handler := registry.New(registry.WithBlobHandler(registry.NewDiskBlobHandler(blobs)), registry.Logger(log.New(lineWriter(line), "", 0)))
+	kept, err := keepManifests(ctx, handler, filepath.Join(o.Dir, "manifests"))
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: kept, ReadHeaderTimeout: 10 * time.Second}
 	return serveHTTP(ctx, server, ln)
 }
 
@@ -71,7 +78,30 @@ func serveRedis(ctx context.Context, _ json.RawMessage, ln net.Listener, _ func(
 		return err
 	}
 	defer m.Close()
-	return forward(ctx, ln, func() (string, error) { return m.Addr(), nil })
+	defer passTime(ctx, m)()
+	return forward(ctx, ln, func() []string { return []string{m.Addr()} })
+}
+
+// passTime lets keys expire, which miniredis does only when it is told that
+// time has gone by. The function that it returns ends that.
+func passTime(ctx context.Context, m *miniredis.Miniredis) func() {
+	const step = 100 * time.Millisecond
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(step)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				m.FastForward(step)
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 // forwardRule is where connections go.
@@ -109,22 +139,25 @@ func serveForward(ctx context.Context, options json.RawMessage, ln net.Listener,
 	if err := json.Unmarshal(options, &rule); err != nil {
 		return err
 	}
-	var mu sync.Mutex
-	next := 0
-	return forward(ctx, ln, func() (string, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if len(rule.Targets) == 0 {
-			line("a connection came and there is no target")
-			return "", errors.New("there is no target")
-		}
-		next++
-		return rule.Targets[next%len(rule.Targets)], nil
-	})
+	if len(rule.Targets) == 0 {
+		line("there is no target: connections are closed")
+	}
+	var turn atomic.Uint64
+	return forward(ctx, ln, func() []string { return inTurn(rule.Targets, turn.Add(1)) })
 }
 
-// forward joins each connection to one to where choose says, until ctx ends.
-func forward(ctx context.Context, ln net.Listener, choose func() (string, error)) error {
+// inTurn is the list beginning at another place each time.
+func inTurn(list []string, turn uint64) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	i := int(turn % uint64(len(list)))
+	return slices.Concat(list[i:], list[:i])
+}
+
+// forward joins each connection to one with the first of the targets that
+// answers, until ctx ends.
+func forward(ctx context.Context, ln net.Listener, targets func() []string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var open sync.WaitGroup
 	defer open.Wait()
@@ -141,19 +174,25 @@ func forward(ctx context.Context, ln net.Listener, choose func() (string, error)
 		open.Add(1)
 		go func() {
 			defer open.Done()
-			join(ctx, conn, choose)
+			join(ctx, conn, targets())
 		}()
 	}
 }
 
-func join(ctx context.Context, conn net.Conn, choose func() (string, error)) {
-	defer conn.Close() //nolint:errcheck // nothing is lost
-	addr, err := choose()
-	if err != nil {
-		return
+// reach connects to the first target that answers; nil where none does.
+func reach(ctx context.Context, targets []string) net.Conn {
+	for _, t := range targets {
+		if up, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", t); err == nil {
+			return up
+		}
 	}
-	up, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", addr)
-	if err != nil {
+	return nil
+}
+
+func join(ctx context.Context, conn net.Conn, targets []string) {
+	defer conn.Close() //nolint:errcheck // nothing is lost
+	up := reach(ctx, targets)
+	if up == nil {
 		return
 	}
 	defer up.Close() //nolint:errcheck // nothing is lost

@@ -26,7 +26,9 @@ type serviceConfig struct {
 
 // served is what is kept of a service. It holds no environment.
 type served struct {
-	Port    int      `json:"port"`
+	Port int `json:"port"`
+	// Asked is the http_port that the file asked for when Port was chosen.
+	Asked   int      `json:"asked,omitempty"`
 	Image   string   `json:"image"`
 	Roots   []string `json:"roots,omitempty"`
 	Runtime string   `json:"runtime,omitempty"`
@@ -66,10 +68,10 @@ func checkService(cfg sdk.Config, c serviceConfig) []sdk.Diagnostic {
 }
 
 func (p *provider) makeService(ctx context.Context, j *job, c serviceConfig) error {
-	if c.Runtime == "docker" {
-		return p.makeDocker(ctx, j, c)
-	}
 	old := detail[served](j.thing)
+	if c.Runtime == "docker" {
+		return p.makeDocker(ctx, j, c, old)
+	}
 	img, root, err := p.unpack(ctx, j, c.Image)
 	if err != nil {
 		return err
@@ -81,12 +83,16 @@ func (p *provider) makeService(ctx context.Context, j *job, c serviceConfig) err
 			}
 		}
 	}
-	st, err := p.up(ctx, j, p.serviceSpec(j.thing, c, img, root, old.Port))
+	spec, err := serviceSpec(j.thing, c, img, root, old)
 	if err != nil {
 		return err
 	}
-	now := served{Port: st.Port, Image: c.Image, Roots: []string{root}, Runtime: "process", Instances: max(1, c.InstanceCount)}
-	if now.Others, err = p.runOthers(ctx, j, c, img, root); err != nil {
+	st, err := p.up(ctx, j, spec)
+	if err != nil {
+		return err
+	}
+	now := served{Port: st.Port, Asked: c.HTTPPort, Image: c.Image, Roots: []string{root}, Runtime: "process", Instances: max(1, c.InstanceCount)}
+	if err := p.runOthers(ctx, j, c, img, &now); err != nil {
 		return err
 	}
 	if err := j.thing.keep(now); err != nil {
@@ -105,6 +111,11 @@ func (p *provider) makeService(ctx context.Context, j *job, c serviceConfig) err
 // dropOld ends the workers that are gone from the file and removes the files
 // of images that nothing runs any more.
 func (p *provider) dropOld(ctx context.Context, j *job, old, now served) error {
+	if old.Runtime == "docker" && now.Runtime != "docker" {
+		if err := p.removeContainers(ctx, j.thing); err != nil {
+			return err
+		}
+	}
 	for _, name := range old.Others {
 		if !slices.Contains(now.Others, name) {
 			if err := p.down(ctx, name); err != nil {
@@ -152,23 +163,33 @@ func (p *provider) unpack(ctx context.Context, j *job, ref string) (*ociunpack.I
 }
 
 // serviceSpec says how the service is kept up.
-func (p *provider) serviceSpec(t *thing, c serviceConfig, img *ociunpack.Image, root string, port int) supervisor.Spec {
-	spec := componentSpec(t.ID, c.Component, img, root)
+func serviceSpec(t *thing, c serviceConfig, img *ociunpack.Image, root string, old served) (supervisor.Spec, error) {
+	spec, err := componentSpec(t.ID, c.Component, img, root)
 	spec.Instances = c.InstanceCount
-	listen := &supervisor.Listen{Port: c.HTTPPort, Fallback: true}
-	if port != 0 && (c.HTTPPort == 0 || c.HTTPPort == port) {
-		listen.Port = port
-	}
-	spec.Listen = listen
-	spec.Ready = probe(c.HealthCheck)
-	if !hasAddress(spec.Ready) {
-		spec.Ready.TCP = true
-	}
+	spec.Listen = listenFor(c, old)
+	spec.Ready = readiness(c)
 	if c.LivenessCheck != nil {
 		live := probe(c.LivenessCheck)
 		spec.Live = &live
 	}
-	return spec
+	return spec, err
+}
+
+// listenFor is the port that the file asks for. One that was chosen for the
+// same wish before is kept while it is free.
+func listenFor(c serviceConfig, old served) *supervisor.Listen {
+	if old.Port != 0 && old.Asked == c.HTTPPort {
+		return &supervisor.Listen{Port: old.Port, Fallback: true, Any: old.Port != c.HTTPPort}
+	}
+	return &supervisor.Listen{Port: c.HTTPPort, Fallback: true}
+}
+
+func readiness(c serviceConfig) supervisor.Probe {
+	ready := probe(c.HealthCheck)
+	if !hasAddress(ready) {
+		ready.TCP = true
+	}
+	return ready
 }
 
 func hasAddress(pr supervisor.Probe) bool {
@@ -186,8 +207,12 @@ func probe(c *infra.Check) supervisor.Probe {
 
 // componentSpec is what services, workers, jobs and sidecars share: the
 // image's program with the image's environment and their own.
-func componentSpec(name string, c infra.Component, img *ociunpack.Image, root string) supervisor.Spec {
-	spec := supervisor.Spec{Name: name, Command: program(img, root, c.RunCommand), Dir: filepath.Join(root, filepath.FromSlash(img.Config.WorkingDir)), StopSignal: img.Config.StopSignal}
+func componentSpec(name string, c infra.Component, img *ociunpack.Image, root string) (supervisor.Spec, error) {
+	command, err := program(img, root, c.RunCommand)
+	if err != nil {
+		return supervisor.Spec{}, err
+	}
+	spec := supervisor.Spec{Name: name, Command: command, Dir: filepath.Join(root, filepath.FromSlash(img.Config.WorkingDir)), StopSignal: img.Config.StopSignal}
 	env := map[string]string{}
 	for _, kv := range img.Config.Env {
 		k, v, _ := strings.Cut(kv, "=")
@@ -207,7 +232,7 @@ func componentSpec(name string, c infra.Component, img *ociunpack.Image, root st
 	if c.Termination != nil {
 		spec.Grace = time.Duration(c.Termination.Grace)
 	}
-	return spec
+	return spec, nil
 }
 
 func firstExisting(path, otherwise string) string {
@@ -218,19 +243,49 @@ func firstExisting(path, otherwise string) string {
 }
 
 // program is the command line of an image, its executable found below root.
-func program(img *ociunpack.Image, root, override string) []string {
+func program(img *ociunpack.Image, root, override string) ([]string, error) {
 	argv := slices.Concat(img.Config.Entrypoint, img.Config.Cmd)
 	if override != "" {
 		argv = strings.Fields(override)
 	}
-	if len(argv) > 0 && strings.HasPrefix(argv[0], "/") {
-		argv[0] = filepath.Join(root, filepath.FromSlash(argv[0]))
+	if len(argv) == 0 {
+		return nil, &sdk.Error{Code: sdk.CodeInvalid, Path: "/run_command", Message: "the image does not say which program it runs", Hint: "set run_command"}
 	}
-	return argv
+	for _, dir := range programDirs(img, argv[0]) {
+		path := filepath.Join(root, filepath.FromSlash(dir), filepath.FromSlash(argv[0]))
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			argv[0] = path
+			return argv, nil
+		}
+	}
+	return nil, &sdk.Error{
+		Code: sdk.CodeInvalid, Path: "/run_command", Message: "the image has no program " + argv[0],
+		Hint: "give a program that is in the image: its path, or a name on the image's PATH",
+	}
 }
 
-// runOthers keeps up the workers and sidecars, and returns their names.
-func (p *provider) runOthers(ctx context.Context, j *job, c serviceConfig, img *ociunpack.Image, root string) ([]string, error) {
+// programDirs is where a program is looked for: an absolute path in the
+// image's root, a relative one in its working folder, a bare name along its
+// PATH.
+func programDirs(img *ociunpack.Image, name string) []string {
+	switch {
+	case strings.HasPrefix(name, "/"):
+		return []string{"/"}
+	case strings.Contains(name, "/"):
+		return []string{img.Config.WorkingDir}
+	}
+	for _, kv := range img.Config.Env {
+		if list, ok := strings.CutPrefix(kv, "PATH="); ok {
+			return strings.Split(list, ":")
+		}
+	}
+	return []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/"}
+}
+
+// runOthers keeps up the workers and sidecars, and notes their names and the
+// folders of their images.
+func (p *provider) runOthers(ctx context.Context, j *job, c serviceConfig, img *ociunpack.Image, now *served) error {
+	root := now.Roots[0]
 	type other struct {
 		name string
 		infra.Component
@@ -242,20 +297,22 @@ func (p *provider) runOthers(ctx context.Context, j *job, c serviceConfig, img *
 	for _, s := range c.Sidecars {
 		others = append(others, other{s.Name, s.Component})
 	}
-	var names []string
 	for _, o := range others {
 		oImg, oRoot, err := p.imageOf(ctx, j, o.Component, img, root)
 		if err != nil {
-			return names, err
+			return err
 		}
-		spec := componentSpec(j.thing.ID+"/"+o.name, inherit(o.Component, c.Component), oImg, oRoot)
+		spec, err := componentSpec(j.thing.ID+"/"+o.name, inherit(o.Component, c.Component), oImg, oRoot)
+		if err != nil {
+			return err
+		}
 		spec.Instances = o.InstanceCount
 		if _, err := p.up(ctx, j, spec); err != nil {
-			return names, err
+			return err
 		}
-		names = append(names, spec.Name)
+		now.Others, now.Roots = append(now.Others, spec.Name), append(now.Roots, oRoot)
 	}
-	return names, nil
+	return nil
 }
 
 // imageOf is the component's own image, else the service's.
@@ -291,14 +348,15 @@ func (p *provider) runServiceJob(ctx context.Context, j *job, c serviceConfig, j
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(job.Time))
 		defer cancel()
 	}
-	return p.runJob(ctx, j, componentSpec(j.thing.ID+"/"+job.Name, inherit(job.Component, c.Component), jImg, jRoot))
+	spec, err := componentSpec(j.thing.ID+"/"+job.Name, inherit(job.Component, c.Component), jImg, jRoot)
+	if err != nil {
+		return err
+	}
+	return p.runJob(ctx, j, spec)
 }
 
 func (p *provider) findContainer(ctx context.Context, t *thing) (condition, error) {
 	d := detail[served](t)
-	if d.Runtime == "docker" {
-		return p.findDocker(ctx, t)
-	}
 	for _, name := range append([]string{t.ID}, d.Others...) {
 		if _, c, err := p.serviceStatus(ctx, name); err != nil || c.status != sdk.Healthy {
 			return c, err
@@ -319,8 +377,11 @@ func reportService(_ context.Context, t *thing) (sdk.Outputs, error) {
 }
 
 func (p *provider) clearContainer(ctx context.Context, t *thing) error {
-	if detail[served](t).Runtime == "docker" {
-		return p.clearDocker(ctx, t)
+	if err := p.down(ctx, t.ID); err != nil {
+		return err
 	}
-	return p.down(ctx, t.ID)
+	if detail[served](t).Runtime == "docker" {
+		return p.removeContainers(ctx, t)
+	}
+	return nil
 }

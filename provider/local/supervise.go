@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gocodealone/wfctl/provider/local/supervisor"
 	"github.com/gocodealone/wfctl/sdk"
@@ -80,9 +81,15 @@ func (p *provider) up(ctx context.Context, j *job, spec supervisor.Spec) (superv
 	return st, err
 }
 
+// jobPatience bounds a job that says nothing of its own.
+const jobPatience = time.Hour
+
 // runJob runs a process to its end under the supervisor, so that it does not
 // outlive this command for long.
 func (p *provider) runJob(ctx context.Context, j *job, spec supervisor.Spec) error {
+	if spec.Ready.Timeout == 0 {
+		spec.Ready.Timeout = jobPatience // the host's deadline comes sooner
+	}
 	return p.supervised(ctx, func(c *supervisor.Client) error { return c.Job(ctx, spec, j.event) })
 }
 

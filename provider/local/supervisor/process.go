@@ -47,7 +47,7 @@ func (s *Supervisor) launch(spec Spec, command []string, env []string, line func
 	_ = write.Close()
 	if err != nil {
 		_ = read.Close()
-		return nil, explainStart(err, command[0], spec.Dir)
+		return nil, explainStart(err, command, spec.Dir)
 	}
 	p := &process{cmd: cmd, signal: signal, ended: make(chan struct{})}
 	p.id, err = Identify(cmd.Process.Pid)
@@ -65,6 +65,9 @@ func (s *Supervisor) launch(spec Spec, command []string, env []string, line func
 }
 
 func newCommand(spec Spec, command, env []string, out *os.File) (*exec.Cmd, error) {
+	if len(command) == 0 {
+		return nil, errors.New("there is no command")
+	}
 	cmd := &exec.Cmd{Path: command[0], Args: command, Dir: spec.Dir, Env: env, Stdout: out, Stderr: out}
 	if cmd.Env == nil {
 		cmd.Env = []string{} // nil would mean the supervisor's own
@@ -77,13 +80,13 @@ func newCommand(spec Spec, command, env []string, out *os.File) (*exec.Cmd, erro
 	return cmd, err
 }
 
-func explainStart(err error, program, dir string) error {
+func explainStart(err error, command []string, dir string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		if _, statErr := os.Stat(dir); dir != "" && statErr != nil {
 			return fmt.Errorf("its folder %s does not exist", dir)
 		}
-		if _, statErr := os.Stat(program); statErr == nil {
-			return fmt.Errorf("%s exists and cannot run: the interpreter or dynamic loader that it names is missing (a static binary needs none)", program)
+		if _, statErr := os.Stat(command[0]); statErr == nil {
+			return fmt.Errorf("%s exists and cannot run: the interpreter or dynamic loader that it names is missing (a static binary needs none)", command[0])
 		}
 	}
 	return err

@@ -135,7 +135,7 @@ func (s *service) bind(l Listen, emit func(Event)) (net.Listener, error) {
 		if err == nil {
 			return ln, nil
 		}
-		if !l.Fallback || !s.sup.ownsPort(port) {
+		if !l.Any && !(l.Fallback && s.sup.ownsPort(port)) {
 			return nil, portError(port, err)
 		}
 		if s.listenPort() != 0 {
@@ -147,7 +147,7 @@ func (s *service) bind(l Listen, emit func(Event)) (net.Listener, error) {
 		return nil, err
 	}
 	if port != 0 {
-		emit(Event{Warning: fmt.Sprintf("port %d is already used by another service of this environment; %s answers on %d", port, s.name, free)})
+		emit(Event{Warning: fmt.Sprintf("port %d is already used; %s answers on %d", port, s.name, free)})
 	}
 	ln, err := net.Listen("tcp", loopback(free))
 	s.sup.ports.release(free)

@@ -56,8 +56,8 @@ type Listen struct {
 	// Port is where; 0 leaves it to the supervisor.
 	Port int
 	// Fallback allows another port when Port is held by a supervisor's own
-	// service.
-	Fallback bool
+	// service, Any whoever holds it.
+	Fallback, Any bool
 }
 
 // Probe asks a process whether it works. Without HTTP, TCP or Unix it only
@@ -153,6 +153,7 @@ func (s Spec) withDefaults() Spec {
 	}
 	if s.Server != "" {
 		s.Instances, s.Recreate = 1, true
+		s.Ready.TCP = true
 	}
 	if s.Grace <= 0 {
 		s.Grace = 10 * time.Second
