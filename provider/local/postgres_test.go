@@ -1,4 +1,4 @@
-//go:build services
+//go:build services && unix
 
 package local_test
 
