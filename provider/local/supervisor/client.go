@@ -314,12 +314,27 @@ func Reap(ctx context.Context, dir string) error {
 		return nil
 	}
 	s := &Supervisor{opts: Options{Dir: dir}.withDefaults(), roster: newRoster(dir)}
-	if err := s.acquire(); err != nil {
-		if errors.Is(err, ErrHeld) {
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		err := s.acquire()
+		if err == nil {
+			defer s.release()
+			return s.reap(ctx)
+		}
+		if !errors.Is(err, ErrHeld) {
+			return err
+		}
+		if c, err := Dial(ctx, dir); err == nil {
+			c.Close()
 			return nil
 		}
-		return err
+		select { // one that was just killed keeps its lock for a moment
+		case <-ctx.Done():
+			return &sdk.Error{Code: sdk.CodeUnavailable, Message: "the supervisor of " + dir + " holds its lock and does not answer", Err: ctx.Err(), Hint: "end the process that " + filepath.Join(dir, "supervisor.json") + " names"}
+		case <-ticker.C:
+		}
 	}
-	defer s.release()
-	return s.reap(ctx)
 }
