@@ -2,15 +2,12 @@ package lock
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +15,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/lock/archive"
+	"github.com/gocodealone/wfctl/lock/store"
 	"github.com/gocodealone/wfctl/lock/yamledit"
 )
 
@@ -91,14 +90,11 @@ func ReadLock(path string) (*Lock, error) {
 	return l, nil
 }
 
-// sealPattern is the first line of a lockfile that wfctl wrote: the checksum
+// seal is the first line of a lockfile that wfctl wrote: the checksum
 // of all that follows, so that no byte changes unseen.
-var sealPattern = regexp.MustCompile(`^# Written by wfctl; do not edit\. Checksum of what follows: sha256:([0-9a-f]{64})$`)
+func seal(body []byte) string { return sealText + store.Sum(body) }
 
-func seal(body []byte) string {
-	sum := sha256.Sum256(body)
-	return "# Written by wfctl; do not edit. Checksum of what follows: sha256:" + hex.EncodeToString(sum[:]) + "\n"
-}
+const sealText = "# Written by wfctl; do not edit. Checksum of what follows: sha256:"
 
 // checkSeal compares the checksum in the first line. A file that begins with
 // no comment has no checksum; its hashes protect it still.
@@ -107,11 +103,10 @@ func checkSeal(data []byte) error {
 		return nil
 	}
 	head, body, _ := bytes.Cut(data, []byte("\n"))
-	m := sealPattern.FindSubmatch(head)
-	if m == nil {
+	if !bytes.HasPrefix(head, []byte(sealText)) {
 		return errors.New("line 1 is not the line that wfctl wrote")
 	}
-	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != string(m[1]) {
+	if string(head) != seal(body) {
 		return errors.New("it was changed after wfctl wrote it")
 	}
 	return nil
@@ -163,7 +158,7 @@ func (p Locked) check() error {
 	if p.Source == "" || len(p.Platforms) == 0 {
 		return errors.New("it lacks a source or platforms")
 	}
-	if p.SHA256 != "" && !hashPattern.MatchString(p.SHA256) {
+	if p.SHA256 != "" && !archive.IsSum(p.SHA256) {
 		return fmt.Errorf("sha256 %q is not a SHA-256", p.SHA256)
 	}
 	if s := p.Signer; s != nil {
@@ -186,7 +181,7 @@ func (p Locked) check() error {
 }
 
 func (b *Bundle) check() error {
-	if b != nil && (b.URL == "" || !hashPattern.MatchString(b.SHA256)) {
+	if b != nil && (b.URL == "" || !archive.IsSum(b.SHA256)) {
 		return errors.New("a bundle lacks its url or sha256")
 	}
 	return nil
@@ -196,10 +191,10 @@ func (a Artifact) check() error {
 	if a.URL == "" {
 		return errors.New("it lacks a url")
 	}
-	if !hashPattern.MatchString(a.SHA256) || !hashPattern.MatchString(a.ExecutableSHA256) {
+	if !archive.IsSum(a.SHA256) || !archive.IsSum(a.ExecutableSHA256) {
 		return errors.New("it lacks sha256 or executable_sha256")
 	}
-	if a.FilesSHA256 != "" && !hashPattern.MatchString(a.FilesSHA256) {
+	if a.FilesSHA256 != "" && !archive.IsSum(a.FilesSHA256) {
 		return errors.New("files_sha256 is not a SHA-256")
 	}
 	return a.Bundle.check()
@@ -246,7 +241,7 @@ func (l *Lock) Encode() ([]byte, error) {
 		}
 	}
 	body := []byte(b.String())
-	return append([]byte(seal(body)), body...), nil
+	return append([]byte(seal(body)+"\n"), body...), nil
 }
 
 func (b *Bundle) flow() string {

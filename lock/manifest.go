@@ -13,6 +13,7 @@ import (
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/kind"
+	"github.com/gocodealone/wfctl/lock/archive"
 )
 
 // ChecksumOnly is the value of `trust` that accepts a plugin without a
@@ -294,7 +295,7 @@ func (d *manifestDecoder) checksums(n *yaml.Node) map[string]string {
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		platform, sum := n.Content[i], n.Content[i+1]
-		if checkPlatform(platform.Value) != nil || !hashPattern.MatchString(sum.Value) {
+		if checkPlatform(platform.Value) != nil || !archive.IsSum(sum.Value) {
 			d.fault(platform, "`checksums` maps platforms, such as linux-amd64, to SHA-256 in hex")
 		}
 		sums[platform.Value] = sum.Value

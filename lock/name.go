@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"regexp"
 	"runtime"
 	"strings"
 
@@ -16,15 +15,28 @@ const (
 	LockFile     = ".wfctl-lock.yaml"
 )
 
-var (
-	namePattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-	platformPattern = regexp.MustCompile(`^[a-z0-9]{1,32}-[a-z0-9]{1,32}$`)
-	hashPattern     = regexp.MustCompile(`^[0-9a-f]{64}$`)
+const (
+	lower    = "abcdefghijklmnopqrstuvwxyz0123456789"
+	alphanum = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
+
+// Compiling regular expressions took a tenth of the start-up of `wfctl
+// version`; these need none.
+
+func isName(s string) bool {
+	return s != "" && len(s) <= 128 && strings.IndexByte(alphanum, s[0]) >= 0 && strings.Trim(s, alphanum+"._-") == ""
+}
+
+func isPlatform(s string) bool {
+	system, arch, ok := strings.Cut(s, "-")
+	return ok && isWord(system) && isWord(arch)
+}
+
+func isWord(s string) bool { return s != "" && len(s) <= 32 && strings.Trim(s, lower) == "" }
 
 // checkName refuses what cannot be a file's name on every platform.
 func checkName(name string) error {
-	if !namePattern.MatchString(name) {
+	if !isName(name) {
 		return fault.New(fault.Config, "%q is not a name for a plugin", name).
 			WithHint("a name has letters, digits, dots, dashes and underscores, and begins with a letter or digit")
 	}
@@ -49,7 +61,7 @@ func canonicalVersion(version string) (string, error) {
 func HostPlatform() string { return runtime.GOOS + "-" + runtime.GOARCH }
 
 func checkPlatform(platform string) error {
-	if !platformPattern.MatchString(platform) {
+	if !isPlatform(platform) {
 		return fault.New(fault.Usage, "%q is not a platform", platform).WithHint("a platform is OS-ARCH, such as linux-amd64 or darwin-arm64")
 	}
 	return nil

@@ -191,7 +191,15 @@ func TestFlippedLock(t *testing.T) {
 	b, _ := locked(t)
 	path := b.path(lock.LockFile)
 	b.forget()
-	for at := range len(b.read(lock.LockFile)) {
+	data := []byte(b.read(lock.LockFile))
+	for at := range data {
+		c := bytes.Clone(data)
+		c[at] ^= 1
+		if _, err := lock.DecodeLock(c); err == nil {
+			t.Fatalf("byte %d: it was decoded", at)
+		}
+	}
+	for at := 0; at < len(data); at += 29 {
 		restore := flip(t, path, at)
 		_, err := b.Install(t.Context(), lock.InstallOptions{})
 		wantFault(t, err, fault.Integrity, lock.LockFile)
@@ -262,7 +270,7 @@ func TestFlippedChecksums(t *testing.T) {
 	_, dir := locked(t)
 	path := filepath.Join(dir, "v1.0.0", "checksums.txt")
 	size := len(locktest.New("hello", "v1.0.0").Files["checksums.txt"])
-	for at := 0; at < size; at += 3 {
+	for at := 0; at < size; at += 7 {
 		restore := flip(t, path, at)
 		b := newBench(t)
 		_, err := b.Add(t.Context(), lock.AddOptions{Name: "hello", Source: "file://" + filepath.ToSlash(dir)})

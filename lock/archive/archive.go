@@ -322,6 +322,12 @@ func List(ctx context.Context, dir string) ([]File, error) {
 	return files, err
 }
 
+// IsSum tells whether s is a SHA-256 as this package writes it: 64 digits in
+// lower-case hex.
+func IsSum(s string) bool {
+	return len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""
+}
+
 // Sum hashes a file.
 func Sum(ctx context.Context, file string) (sum string, size int64, err error) {
 	f, err := os.Open(file)

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,14 +17,11 @@ import (
 // MaxList bounds a list of checksums, in bytes.
 const MaxList = 1 << 20
 
-var (
-	hashPattern = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
-	bsdPattern  = regexp.MustCompile(`^SHA256 \((.+)\) = ([0-9a-fA-F]{64})$`)
-	filePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+~-]{0,254}$`)
-)
-
 // SafeName tells whether a name is of a plain file, in no folder.
-func SafeName(name string) bool { return filePattern.MatchString(name) }
+func SafeName(name string) bool {
+	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+	return name != "" && len(name) <= 255 && strings.IndexByte(first, name[0]) >= 0 && strings.Trim(name, first+".+~-") == ""
+}
 
 // Checksums parses a list of SHA-256 checksums as sha256sum, goreleaser or
 // BSD's sha256 write it: file name to hash in lower case.
@@ -59,20 +55,21 @@ func Checksums(data []byte) (map[string]string, error) {
 }
 
 func checksumLine(line string) (name, hash string, err error) {
-	if m := bsdPattern.FindStringSubmatch(line); m != nil {
-		name, hash = m[1], m[2]
+	if rest, ok := strings.CutPrefix(line, "SHA256 ("); ok { // as BSD writes it
+		name, hash, _ = strings.Cut(rest, ") = ")
 	} else {
 		var rest string
 		hash, rest, _ = strings.Cut(line, " ")
 		name = strings.TrimPrefix(strings.TrimPrefix(strings.TrimLeft(rest, " "), "*"), "./")
 	}
-	if !hashPattern.MatchString(hash) {
+	hash = strings.ToLower(hash)
+	if !archive.IsSum(hash) {
 		return "", "", fmt.Errorf("%.80q does not begin with a SHA-256", line)
 	}
 	if !SafeName(name) {
 		return "", "", fmt.Errorf("%.80q is not the name of a file", name)
 	}
-	return name, strings.ToLower(hash), nil
+	return name, hash, nil
 }
 
 // ListNames are the names that a list of checksums may have, the likeliest

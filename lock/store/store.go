@@ -17,7 +17,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -42,8 +41,6 @@ func Open(dir string) *Store {
 	return &Store{dir: dir, limits: archive.DefaultLimits(), writer: func(w io.Writer) io.Writer { return w }}
 }
 
-var hashPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 // Dir is the store's folder.
 func (s *Store) Dir() string { return s.dir }
 
@@ -53,7 +50,7 @@ func (s *Store) Tree(hash string) string { return filepath.Join(s.dir, "sha256",
 // Has tells whether the archive with this hash is unpacked.
 func (s *Store) Has(hash string) bool {
 	info, err := os.Stat(s.Tree(hash))
-	return hashPattern.MatchString(hash) && err == nil && info.IsDir()
+	return archive.IsSum(hash) && err == nil && info.IsDir()
 }
 
 func (s *Store) blob(hash string) string { return filepath.Join(s.dir, "sha256", hash+".blob") }
@@ -141,7 +138,7 @@ type Staged struct {
 // Lock waits until no other process works on this archive. The caller that
 // takes several locks takes them in the order of their hashes.
 func (s *Store) Lock(ctx context.Context, hash string) (unlock func(), err error) {
-	if !hashPattern.MatchString(hash) {
+	if !archive.IsSum(hash) {
 		return nil, fmt.Errorf("%q is not a SHA-256", hash)
 	}
 	dir := filepath.Join(s.dir, "locks")

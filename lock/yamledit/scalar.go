@@ -1,20 +1,22 @@
 package yamledit
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// plainPattern is what may stand without quotes also inside {} and [].
-var plainPattern = regexp.MustCompile(`^[A-Za-z0-9./_][A-Za-z0-9./_@+:=~-]*$`)
+// plain tells whether a value may stand without quotes, also inside {} and [].
+func plain(value string) bool {
+	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_"
+	return value != "" && strings.IndexByte(first, value[0]) >= 0 && strings.Trim(value, first+"@+:=~-") == ""
+}
 
 // Scalar writes a string as a YAML scalar that reads back as that string:
 // plain where that is safe, else in double quotes.
 func Scalar(value string) string {
-	if plainPattern.MatchString(value) && !strings.HasSuffix(value, ":") {
+	if plain(value) && !strings.HasSuffix(value, ":") {
 		var n yaml.Node
 		if yaml.Unmarshal([]byte(value), &n) == nil && len(n.Content) == 1 &&
 			n.Content[0].Kind == yaml.ScalarNode && n.Content[0].Tag == "!!str" && n.Content[0].Value == value {

@@ -39,7 +39,8 @@ func New(address string, config source.Config) (*Source, error) {
 // maxIndex bounds an index page, in bytes.
 const maxIndex = 4 << 20
 
-var linkPattern = regexp.MustCompile(`(?i)href\s*=\s*["']?(?:\./)?(v[0-9][^"'/<>\s?#]*)/?["'>\s]`)
+// link is a link to a folder called as a version.
+const link = `(?i)href\s*=\s*["']?(?:\./)?(v[0-9][^"'/<>\s?#]*)/?["'>\s]`
 
 // Versions implements source.Source.
 func (s *Source) Versions(ctx context.Context) ([]string, error) {
@@ -52,7 +53,7 @@ func (s *Source) Versions(ctx context.Context) ([]string, error) {
 		return nil, &source.Error{Doing: "read the index of " + s.base.Redacted(), Err: err}
 	}
 	var versions []string
-	for _, m := range linkPattern.FindAllStringSubmatch(string(page), -1) {
+	for _, m := range regexp.MustCompile(link).FindAllStringSubmatch(string(page), -1) {
 		if v, err := url.PathUnescape(m[1]); err == nil && !slices.Contains(versions, v) {
 			versions = append(versions, v)
 		}
