@@ -222,7 +222,7 @@ func (w *writer) leaf(l *leaf) {
 		w.sourceOf(l)
 	case l.open != nil:
 		w.openLeaf(l)
-	case l.secret:
+	case l.secret && !w.single:
 		w.config.Sensitive = append(w.config.Sensitive, w.here())
 		w.real = append(w.real, l.raw...)
 		w.canon = appendFingerprint(w.canon, w.scope.Fingerprint(l.raw))
