@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -215,5 +216,34 @@ func TestDiagnoseTellsTheLastLines(t *testing.T) {
 	res, err := m.p.(sdk.Diagnoser).Diagnose(t.Context(), &sdk.DiagnoseRequest{Type: "infra.container_service", Name: "bad"})
 	if err != nil || len(res.Diagnostics) == 0 || !strings.Contains(fmt.Sprint(res.Diagnostics), "it cannot start: FAIL is set") {
 		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// Many resources at once share one supervisor, come and go while others do,
+// and leave nothing but logs.
+func TestManyAtOnce(t *testing.T) {
+	m := newMachine(t)
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			name := fmt.Sprintf("r%d", i)
+			typ := []string{"infra.cache", "infra.registry", "infra.storage"}[i%3]
+			for range 3 {
+				res, err := m.p.Create(t.Context(), &sdk.CreateRequest{Type: typ, Name: name, Ownership: owner(name), Config: config(`{}`), IdempotencyKey: name}, reporter{t})
+				if err != nil {
+					t.Errorf("create %s: %v", name, err)
+					return
+				}
+				if read, err := m.read(typ, name); err != nil || !read.Healthy {
+					t.Errorf("%s reads as %+v, %v", name, read, err)
+				}
+				m.remove(typ, name, res.ID)
+			}
+		})
+	}
+	all.Wait()
+	entries, err := os.ReadDir(m.work)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "logs" {
+		t.Errorf("left: %v, %v", entries, err)
 	}
 }
