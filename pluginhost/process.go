@@ -1,0 +1,90 @@
+package pluginhost
+
+import (
+	"errors"
+	"os/exec"
+	"sync"
+
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/sdk/wire"
+)
+
+// process is one running plugin with the calls that are under way in it.
+type process struct {
+	plugin Plugin
+	env    []string
+	tail   *tail
+	conn   *wire.Conn
+
+	mu    sync.Mutex
+	calls int
+	// end, once set, ends the process when the last call leaves.
+	end func()
+}
+
+func newProcess(p Plugin, log func(plugin, line string), env []string) *process {
+	t := &tail{}
+	if log != nil {
+		t.log = func(line string) { log(p.Name, line) }
+	}
+	return &process{plugin: p, env: env, tail: t}
+}
+
+func (p *process) command() *exec.Cmd {
+	return &exec.Cmd{Path: p.plugin.Executable, Args: []string{p.plugin.Executable}, Env: append([]string{}, p.env...)}
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.conn.Ended():
+		return true
+	default:
+		return false
+	}
+}
+
+// enter is false for a process that takes no more calls.
+func (p *process) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.end != nil {
+		return false
+	}
+	p.calls++
+	return true
+}
+
+func (p *process) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.calls--; p.calls == 0 && p.end != nil {
+		go p.end()
+	}
+}
+
+// retire calls end once, when no call is under way.
+func (p *process) retire(end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.end != nil {
+		return
+	}
+	p.end = end
+	if p.calls == 0 {
+		go end()
+	}
+}
+
+// explain adds the plugin's name and, where the plugin itself failed, its
+// last lines. An answer of the provider is passed on as it is.
+func (p *process) explain(err error) error {
+	if err == nil || !errors.Is(err, wire.ErrPlugin) && sdk.CodeOf(err) != sdk.CodeInternal {
+		return err
+	}
+	f := fault.Wrap(fault.Provider, err, "plugin %s", p.plugin)
+	if lines := p.tail.last(); len(lines) > 0 {
+		f = f.WithDetail(lines...)
+	}
+	return f
+}
