@@ -81,7 +81,7 @@ func (f *fake) Read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadRespons
 		return nil, ctx.Err()
 	case "panic":
 		var m map[string]int
-		m["x"] = 1
+		m["x"] = 1 //nolint:staticcheck // a panic is wanted
 	case "huge":
 		return &sdk.ReadResponse{ID: strings.Repeat("x", MaxMessage)}, nil
 	}
