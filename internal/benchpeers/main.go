@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +62,8 @@ func run(wfctl, sizes string, limit int) error {
 			apply: []string{"apply", "-auto-approve", "-no-color"}, plan: []string{"plan", "-no-color"}, destroy: []string{"destroy", "-auto-approve", "-no-color"},
 		})
 	}
+	load, _ := os.ReadFile("/proc/loadavg") // elsewhere than on Linux it is not said
+	fmt.Printf("On %d processors; load before: %s\n\n", runtime.NumCPU(), strings.TrimSpace(string(load)))
 	fmt.Println("| tool | shape | N | step | time | peak memory | written | state |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, chain := range []bool{false, true} {
@@ -73,7 +76,8 @@ func run(wfctl, sizes string, limit int) error {
 	return nil
 }
 
-// series measures one tool over all sizes, and prints how time grows.
+// series measures one tool over all sizes, and prints how time grows between
+// the two largest: below them the start of the program hides the growth.
 func series(p peer, sizes string, chain bool) error {
 	first := map[string]figure{}
 	firstN, lastN := 0, 0
@@ -90,12 +94,10 @@ func series(p peer, sizes string, chain bool) error {
 		if err != nil {
 			return err
 		}
-		if firstN == 0 {
-			firstN, first = n, got
-		}
+		firstN, first = lastN, last
 		lastN, last = n, got
 	}
-	if lastN > firstN {
+	if firstN > 0 && lastN > firstN {
 		for _, step := range []string{"apply", "no-op plan", "destroy"} {
 			exponent := math.Log(last[step].took.Seconds()/first[step].took.Seconds()) / math.Log(float64(lastN)/float64(firstN))
 			fmt.Printf("| %s | %s | %d → %d | %s grows as N^%.2f | | | | |\n", p.name, shape(chain), firstN, lastN, step, exponent)
