@@ -80,12 +80,18 @@ func TestRefusedRequests(t *testing.T) {
 	ends(t, func(t *testing.T, c *Conn) {
 		ctx := t.Context()
 		for name, call := range map[string]func() error{
-			"Create: the request is nil":                     func() error { _, err := c.Create(ctx, nil, nil); return err },
-			"Read: the request is nil":                       func() error { _, err := c.Read(ctx, nil); return err },
-			"Diff: type is missing":                          func() error { _, err := c.Diff(ctx, &sdk.DiffRequest{Name: "x"}); return err },
-			"Create: name is missing":                        func() error { _, err := c.Create(ctx, &sdk.CreateRequest{Type: "x"}, nil); return err },
-			`Update: the action at a "explode" is not one`:   func() error { _, err := c.Update(ctx, &sdk.UpdateRequest{Type: "x", Changes: []sdk.FieldChange{{Path: "/a", Action: "explode"}}}, nil); return err },
-			"Diff: prior.outputs.outputs[0].name is missing": func() error { _, err := c.Diff(ctx, &sdk.DiffRequest{Type: "x", Prior: &sdk.Prior{Outputs: sdk.Outputs{"": sdk.Out(1)}}}); return err },
+			"Create: the request is nil": func() error { _, err := c.Create(ctx, nil, nil); return err },
+			"Read: the request is nil":   func() error { _, err := c.Read(ctx, nil); return err },
+			"Diff: type is missing":      func() error { _, err := c.Diff(ctx, &sdk.DiffRequest{Name: "x"}); return err },
+			"Create: name is missing":    func() error { _, err := c.Create(ctx, &sdk.CreateRequest{Type: "x"}, nil); return err },
+			`Update: the action at a "explode" is not one`: func() error {
+				_, err := c.Update(ctx, &sdk.UpdateRequest{Type: "x", Changes: []sdk.FieldChange{{Path: "/a", Action: "explode"}}}, nil)
+				return err
+			},
+			"Diff: prior.outputs.outputs[0].name is missing": func() error {
+				_, err := c.Diff(ctx, &sdk.DiffRequest{Type: "x", Prior: &sdk.Prior{Outputs: sdk.Outputs{"": sdk.Out(1)}}})
+				return err
+			},
 			"Validate: the request has": func() error {
 				_, err := c.Validate(ctx, &sdk.ValidateRequest{Type: "x", Config: sdk.Config{JSON: make([]byte, MaxMessage)}})
 				return err
