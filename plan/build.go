@@ -73,8 +73,8 @@ type planned struct {
 	outputs sdk.Outputs
 	// complete says that outputs are all there will be.
 	complete bool
-	decls   map[string]resource.OutputDecl
-	record  *resource.Record
+	decls    map[string]resource.OutputDecl
+	record   *resource.Record
 }
 
 func (b *builder) fail(err error, d resource.Desired) {
