@@ -146,11 +146,13 @@ func readDescriptor(dir string) (*Descriptor, error) {
 
 // providers are the kinds of provider that the plugin says it has: a list of
 // names under "providers", or names as keys.
-func (d *Descriptor) providers() []string {
+func (d *Descriptor) providers() []string { return providers(d.Provides) }
+
+func providers(raw json.RawMessage) []string {
 	var provides struct {
 		Providers json.RawMessage `json:"providers"`
 	}
-	if json.Unmarshal(d.Provides, &provides) != nil {
+	if json.Unmarshal(raw, &provides) != nil {
 		return nil
 	}
 	var list []string

@@ -33,6 +33,26 @@ type Installed struct {
 	There bool `json:"-"`
 }
 
+// Providers are the kinds of provider that the plugin has, as configurations
+// name them: what plugin.json says, else the plugin's own name, also without
+// the prefix that plugins carry by custom.
+func (i Installed) Providers() []string {
+	if names := providers(i.Provides); len(names) > 0 {
+		return names
+	}
+	return customary(i.Name)
+}
+
+func customary(name string) []string {
+	names := []string{name}
+	for _, prefix := range []string{"workflow-plugin-", "wfctl-plugin-", "plugin-"} {
+		if short, ok := strings.CutPrefix(name, prefix); ok && short != "" {
+			return append(names, short)
+		}
+	}
+	return names
+}
+
 // InstallOptions say what to install.
 type InstallOptions struct {
 	// Platforms are OS-ARCH; none means this host.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -238,10 +237,10 @@ func uses(path, plugin string, provides []string) ([]Use, error) {
 }
 
 func serves(plugin string, provides []string, provider string) bool {
-	if len(provides) > 0 {
-		return slices.Contains(provides, provider)
+	if len(provides) == 0 {
+		provides = customary(plugin)
 	}
-	return plugin == provider || strings.HasSuffix(plugin, "-"+provider)
+	return slices.Contains(provides, provider)
 }
 
 func member(n *yaml.Node, key string) *yaml.Node {

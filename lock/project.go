@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
-
 	"github.com/gocodealone/wfctl/atomicfile"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/lock/sigstore"
@@ -105,18 +103,12 @@ func (p *Project) read() (*Manifest, *Lock, error) {
 
 // exclusive keeps two commands from changing the pins of one project at once.
 func (p *Project) exclusive(ctx context.Context) (unlock func(), err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	dir := filepath.Join(p.dir, ".wfctl")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fault.Wrap(fault.Environment, err, "make the project's work folder")
 	}
-	unlock, err = lockedfile.MutexAt(filepath.Join(dir, "plugins.mutex")).Lock()
-	if err != nil {
-		return nil, fault.Wrap(fault.Environment, err, "wait for another wfctl")
-	}
-	return unlock, nil
+	unlock, err = store.LockFile(ctx, filepath.Join(dir, "plugins.mutex"))
+	return unlock, failure(err, "wait for another wfctl")
 }
 
 // write replaces the files that changed: the manifest first, so that after a

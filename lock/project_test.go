@@ -257,6 +257,9 @@ func checkInstall(b *bench, version string) {
 		if info, err := os.Stat(list[0].Executable); err != nil || info.Mode().Perm()&0o100 == 0 {
 			b.t.Errorf("the executable cannot be run: %v, %v", info.Mode(), err)
 		}
+		if p := list[0].Providers(); len(p) != 1 || p[0] != "hello-kind" {
+			b.t.Errorf("providers %v", p)
+		}
 		if string(list[0].Provides) != `{"providers": ["hello-kind"]}` {
 			b.t.Errorf("provides %s", list[0].Provides)
 		}

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// NewClient makes the client that downloads use: it waits for an answer, not
-// for a body, as long as timeouts say; it follows redirects, but never from
+// NewClient makes the client that downloads use: it waits a minute for an
+// answer and for each piece of a body, and no longer; it follows redirects, but never from
 // https to http; it tries a GET again after each of the pauses.
 func NewClient(pauses ...time.Duration) *http.Client {
 	transport := &http.Transport{
@@ -26,7 +26,7 @@ func NewClient(pauses ...time.Duration) *http.Client {
 		IdleConnTimeout:       30 * time.Second,
 		MaxIdleConnsPerHost:   8,
 	}
-	return &http.Client{Transport: &Retry{Base: transport, Pauses: pauses}, CheckRedirect: checkRedirect}
+	return &http.Client{Transport: &Retry{Base: &Stall{Base: transport, After: time.Minute}, Pauses: pauses}, CheckRedirect: checkRedirect}
 }
 
 // DefaultPauses are the waits between attempts.

@@ -145,13 +145,22 @@ func (s *Store) Lock(ctx context.Context, hash string) (unlock func(), err error
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	return LockFile(ctx, filepath.Join(dir, hash))
+}
+
+// LockFile waits until no other process holds the file's lock, or until ctx
+// ends.
+func LockFile(ctx context.Context, path string) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	type taken struct {
 		unlock func()
 		err    error
 	}
 	got := make(chan taken, 1)
 	go func() {
-		unlock, err := lockedfile.MutexAt(filepath.Join(dir, hash)).Lock()
+		unlock, err := lockedfile.MutexAt(path).Lock()
 		got <- taken{unlock, err}
 	}()
 	select {
