@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,7 @@ func misbehaveAtStart() {
 		fmt.Fprintln(os.Stderr, "missing token")
 		os.Exit(3)
 	case "silent":
-		select {}
+		blockForEver()
 	}
 }
 
@@ -233,4 +234,12 @@ func use(t *testing.T, c *Conn, err error, f func(t *testing.T, c *Conn)) {
 	if err := c.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
+}
+
+// blockForEver waits for a signal that nobody sends: a program without any
+// goroutine that could go on would be ended by the runtime as deadlocked.
+func blockForEver() {
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, os.Interrupt)
+	<-never
 }
