@@ -188,8 +188,8 @@ func entrySchema(definitions object, noun string) object {
 	}
 	definitions[noun+" overlay"] = over
 	base["properties"].(object)["environments"] = namedMap(overlay(ref(noun+" overlay")), "what is different in an environment")
-	delete(definitions, noun)
-	return object{"anyOf": []any{object{"type": "null"}, base}}
+	definitions[noun] = base // its own $ref name it here
+	return object{"anyOf": []any{object{"type": "null"}, ref(noun)}}
 }
 
 func dropRequired(s object, name string) {
