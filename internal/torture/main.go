@@ -160,7 +160,7 @@ func (w *world) write() error {
 		version := w.versions[i]
 		fmt.Fprintf(&b, "    type: core.command\n    config:\n")
 		for _, verb := range []string{"create", "read", "update", "delete"} {
-			argv := []string{w.self, "thing", verb, w.dir, fmt.Sprintf("m%03d", i)}
+			argv := []string{filepath.ToSlash(w.self), "thing", verb, filepath.ToSlash(w.dir), fmt.Sprintf("m%03d", i)}
 			if verb == "create" || verb == "update" {
 				argv = append(argv, fmt.Sprint(version))
 			}
