@@ -1,10 +1,3 @@
-// NOTE FOR HELPERS (from the lead, temporary, do not commit this comment):
-// - helper "plan": graph/, plan/, apply/ EXIST and the engine runs on them. Do NOT rewrite; read them, add tests
-//   (rapid properties, lifecycle suite with faults, benchmarks) and fix bugs in place, keeping the exported API.
-// - helper "sdk": sdk/structs.go (SchemaFor, Decode), sdk/walker.go, sdk/infra EXIST; go on with tests for them, then proto, wire, sdktest, pluginhost.
-// - helper "front": ui/, Makefile, .ci/run, scripts/services, examples/guestbook, LICENSE EXIST. Do NOT rewrite; add tests for ui (golden), and write
-//   internal/benchpeers ONLY. The lead writes torture and docs.
-
 package house
 
 import (
