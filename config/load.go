@@ -61,6 +61,7 @@ type loader struct {
 	// chain are the files from the first to the one being read.
 	chain       []string
 	project     *Node
+	named       bool // a file has `project:`, be it right or wrong
 	declares    bool // a file has `environments:` at its top
 	overlayEnvs []overlayEnv
 }
@@ -138,6 +139,9 @@ func (l *loader) loop(path string, by *Node) {
 
 // top decodes a whole file.
 func (l *loader) top(root *Node, dir string) {
+	if root.Kind != Map {
+		l.named = true // there is nothing to name
+	}
 	if root.IsNull() {
 		l.fail(root.Fault("the file is empty").WithHint("`wfctl init` writes one to begin with"))
 		return
@@ -214,6 +218,7 @@ func (d *decoder) version(f Field) {
 }
 
 func (l *loader) setProject(f Field, o owner) {
+	l.named = true
 	name := l.text(f, o)
 	if name == "" {
 		return
@@ -308,7 +313,7 @@ func (l *loader) overlaysOf(f Field, o owner) {
 // finish settles what needs the whole.
 func (l *loader) finish() {
 	f := l.file
-	if f.Project == "" && l.project == nil {
+	if !l.named {
 		l.noProject()
 	}
 	if !l.declares {
@@ -316,6 +321,7 @@ func (l *loader) finish() {
 	} else {
 		l.checkEnvironments()
 	}
+	l.checkSchedules()
 	slices.SortFunc(f.Environments, func(a, b Environment) int { return strings.Compare(a.Name, b.Name) })
 }
 
@@ -376,6 +382,35 @@ func (l *loader) checkEnvironments() {
 		} else {
 			l.fail(e.WithHint("declared are %s", oneOf(declared)))
 		}
+	}
+}
+
+// checkSchedules looks for the pipelines and environments of schedules.
+func (l *loader) checkSchedules() {
+	var pipelines, environments []string
+	for _, p := range l.file.Pipelines {
+		pipelines = append(pipelines, p.Name)
+	}
+	for _, e := range l.file.Environments {
+		environments = append(environments, e.Name)
+	}
+	for _, s := range l.file.Schedules {
+		l.exists("pipeline", s.Pipeline, s.Node.Get("pipeline"), pipelines)
+		l.exists("environment", s.Env, s.Node.Get("env"), environments)
+	}
+}
+
+func (l *loader) exists(noun, name string, at *Node, known []string) {
+	if name == "" || slices.Contains(known, name) {
+		return
+	}
+	e := at.Fault("there is no %s %q", noun, name)
+	if near := kind.Nearest(name, known); near != "" {
+		l.fail(e.WithHint("did you mean %q?", near))
+	} else if len(known) == 0 {
+		l.fail(e.WithHint("the file declares none"))
+	} else {
+		l.fail(e.WithHint("there are %s", oneOf(known)))
 	}
 }
 

@@ -68,8 +68,7 @@ func (d *decoder) part(f Field, o owner, p *Part) bool {
 		d.texts(f, o)
 		p.DependsOn = f.Value
 	case "enabled":
-		d.enabled(f, o)
-		p.Enabled = f.Value
+		p.Enabled = d.enabled(f, o)
 	case "import":
 		d.imported(f)
 		p.Import = mapOnly(f.Value)
@@ -88,11 +87,11 @@ func mapOnly(n *Node) *Node {
 }
 
 // enabled is a boolean, or an expression that gives one.
-func (d *decoder) enabled(f Field, o owner) {
-	if f.Value.Kind == String && dynamic(f.Value.Text) {
-		return
+func (d *decoder) enabled(f Field, o owner) *Node {
+	if f.Value.IsNull() || (f.Value.Kind == String && dynamic(f.Value.Text)) || d.is(f, o, Bool) {
+		return f.Value
 	}
-	d.is(f, o, Bool)
+	return nil
 }
 
 func (d *decoder) imported(f Field) {
@@ -208,8 +207,7 @@ func (d *decoder) body(n *Node, o owner) (body, enabled *Node) {
 	for _, f := range n.Fields {
 		switch f.Name {
 		case "enabled":
-			d.enabled(f, o)
-			enabled = f.Value
+			enabled = d.enabled(f, o)
 		case "after", "depends_on":
 			d.texts(f, o)
 		}

@@ -177,8 +177,7 @@ func (d *decoder) stepField(f Field, o owner, s *Step) bool {
 		d.is(f, o, Map)
 		s.Breaker = mapOnly(f.Value)
 	case "continue_on_error":
-		d.enabled(f, o)
-		s.ContinueOnError = f.Value
+		s.ContinueOnError = d.enabled(f, o)
 	case "with":
 		d.is(f, o, Map)
 		s.With = mapOnly(f.Value)
@@ -297,7 +296,7 @@ func (d *decoder) count(f Field, o owner) int {
 }
 
 func (l *loader) schedule(n *Node) {
-	s := Schedule{Pos: n.Pos()}
+	s := Schedule{Node: n, Pos: n.Pos()}
 	o := named("schedule", n)
 	l.fields(n, o, scheduleKeys, func(f Field) bool {
 		switch f.Name {

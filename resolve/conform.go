@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 	"strings"
@@ -19,7 +20,14 @@ type conform struct {
 	// is not known.
 	faults []*fault.Error
 	open   bool
-	depth  int
+	// following are the references that are being followed, each at a value: a
+	// schema may refer to itself, but not at the same value.
+	following map[followed]bool
+}
+
+type followed struct {
+	shape *shape
+	node  *config.Node
 }
 
 // A spot is a value with its place: the field that holds it, and the path.
@@ -35,16 +43,11 @@ func (s spot) member(f config.Field) spot { return spot{node: f.Value, field: f,
 
 func (s spot) item(i int, n *config.Node) spot { return spot{node: n, up: &s, index: i} }
 
-// maxDepthOfShapes bounds schemas that refer to themselves without end.
-const maxDepthOfShapes = 500
-
 // check adds what is wrong with a value.
 func (c *conform) check(s *shape, at spot) {
-	if s == nil || c.depth > maxDepthOfShapes {
+	if s == nil {
 		return
 	}
-	c.depth++
-	defer func() { c.depth-- }()
 	if l := c.in.leaves[at.node]; l != nil {
 		if l.open != nil || l.failed {
 			c.open = true
@@ -76,7 +79,7 @@ func (c *conform) check(s *shape, at spot) {
 
 // try checks on the side.
 func (c *conform) try(s *shape, at spot) *conform {
-	side := &conform{in: c.in, what: c.what, depth: c.depth}
+	side := &conform{in: c.in, what: c.what, following: c.following}
 	side.check(s, at)
 	return side
 }
@@ -110,19 +113,15 @@ func isWhole(s string) bool {
 
 // values checks enum and const.
 func (c *conform) values(s *shape, at spot) {
-	if s.enum == nil {
-		return
-	}
-	if c.isOpen(at.node) {
-		c.open = true
-		return
-	}
-	for _, v := range s.enum {
-		if c.same(at.node, v) {
-			return
+	for _, allowed := range [][]any{s.enum, s.constant} {
+		switch {
+		case allowed == nil:
+		case c.isOpen(at.node):
+			c.open = true
+		case !slices.ContainsFunc(allowed, func(v any) bool { return c.same(at.node, v) }):
+			c.notOneOf(at, allowed)
 		}
 	}
-	c.notOneOf(at, s.enum)
 }
 
 // isOpen tells whether a value holds one that is not known.
@@ -193,7 +192,7 @@ func (c *conform) text(s *shape, at spot) {
 	}
 	hint, known := fitsFormat(s.format, text)
 	if !known {
-		c.say(at, "%s is not a valid %s", c.label(at), s.format).Hint = hint
+		c.say(at, "%s is not a valid %s", c.label(at), cmp.Or(formatNames[s.format], s.format)).Hint = hint
 		return
 	}
 	if s.pattern != nil && !s.pattern.MatchString(text) {
@@ -336,7 +335,7 @@ func (c *conform) dependencies(s *shape, at spot) {
 
 // combined checks the schemas that a schema is made of.
 func (c *conform) combined(s *shape, at spot) {
-	c.check(s.ref, at)
+	c.follow(s.ref, at)
 	for _, sub := range s.allOf {
 		c.check(sub, at)
 	}
@@ -365,6 +364,19 @@ func (c *conform) combined(s *shape, at spot) {
 	default:
 		c.open = true
 	}
+}
+
+func (c *conform) follow(s *shape, at spot) {
+	step := followed{s, at.node}
+	if s == nil || c.following[step] {
+		return
+	}
+	if c.following == nil {
+		c.following = map[followed]bool{}
+	}
+	c.following[step] = true
+	c.check(s, at)
+	delete(c.following, step)
 }
 
 func (c *conform) anyOf(of []*shape, at spot) {

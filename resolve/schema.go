@@ -20,6 +20,7 @@ type shape struct {
 	never       bool // the schema `false`
 	types       []string
 	enum        []any
+	constant    []any // one, or none
 	description string
 	format      string
 	pattern     *regexp.Regexp
@@ -124,7 +125,7 @@ func (c *schemaCompiler) keyword(s *shape, at, name string, v any) {
 	case "enum":
 		s.enum, _ = v.([]any)
 	case "const":
-		s.enum = []any{v}
+		s.constant = []any{v}
 	case "description":
 		s.description, _ = v.(string)
 	case "format":

@@ -146,6 +146,12 @@ func closing(s string) int {
 	depth := 0
 	for i := 1; i < len(s); i++ {
 		switch {
+		case depth > 0 && strings.HasPrefix(s[i-1:], "${{"):
+			end := strings.Index(s[i:], "}}")
+			if end < 0 {
+				return -1
+			}
+			i += end + 1
 		case s[i] == '{' && s[i-1] == '$':
 			depth++
 		case s[i] == '}':
