@@ -30,8 +30,8 @@ func addType(definitions object, name string, raw json.RawMessage) error {
 			properties = object{}
 			s["properties"] = properties
 		}
-		properties["provider"] = text("the module of type iac.provider that manages it")
-		properties["name"] = text("what the platform calls it; the module's name by default")
+		properties["provider"] = prose("the module of type iac.provider that manages it")
+		properties["name"] = prose("what the platform calls it; the module's name by default")
 		if over {
 			s["type"] = []any{"object", "null"}
 		}

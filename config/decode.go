@@ -133,6 +133,8 @@ func (d *decoder) word(f Field, o owner, words ...string) string {
 	e := f.Value.Fault("%q of %s cannot be %s", f.Name, o, quote(s))
 	if near := kind.Nearest(s, words); near != "" {
 		d.fail(e.WithHint("did you mean %q?", near))
+	} else if len(words) == 1 {
+		d.fail(e.WithHint("it can only be %s", words[0]))
 	} else {
 		d.fail(e.WithHint("it is one of %s", oneOf(words)))
 	}

@@ -61,6 +61,7 @@ type loader struct {
 	// chain are the files from the first to the one being read.
 	chain       []string
 	project     *Node
+	named       bool // a file has `project:`, be it right or wrong
 	declares    bool // a file has `environments:` at its top
 	overlayEnvs []overlayEnv
 }
@@ -138,6 +139,9 @@ func (l *loader) loop(path string, by *Node) {
 
 // top decodes a whole file.
 func (l *loader) top(root *Node, dir string) {
+	if root.Kind != Map {
+		l.named = true // there is nothing to name
+	}
 	if root.IsNull() {
 		l.fail(root.Fault("the file is empty").WithHint("`wfctl init` writes one to begin with"))
 		return
@@ -214,6 +218,7 @@ func (d *decoder) version(f Field) {
 }
 
 func (l *loader) setProject(f Field, o owner) {
+	l.named = true
 	name := l.text(f, o)
 	if name == "" {
 		return
@@ -308,7 +313,7 @@ func (l *loader) overlaysOf(f Field, o owner) {
 // finish settles what needs the whole.
 func (l *loader) finish() {
 	f := l.file
-	if f.Project == "" && l.project == nil {
+	if !l.named {
 		l.noProject()
 	}
 	if !l.declares {

@@ -8,7 +8,9 @@ import (
 	"io"
 	"math"
 	"math/big"
+	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -65,26 +67,69 @@ func (s *source) fault(line, col int, format string, args ...any) *fault.Error {
 	return n.Fault(format, args...)
 }
 
-// syntax turns an error of the YAML parser into one with a place.
+// syntax turns an error of the YAML parser into one with a place. The parser
+// names the beginning of what it was reading, often lines above the mistake;
+// the last line up to which the text can be read tells more.
 func (s *source) syntax(err error) *fault.Error {
-	line, col, msg := 1, 1, strings.TrimPrefix(err.Error(), "yaml: ")
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	if anchor, ok := strings.CutPrefix(msg, "unknown anchor '"); ok {
+		anchor, _, _ = strings.Cut(anchor, "'")
+		line, col := s.find("*" + anchor)
+		f := s.fault(line, col, "there is no anchor &%s for this alias", anchor)
+		f.Width = len(anchor) + 1
+		return f
+	}
 	var pe *yaml.ParserError
 	if errors.As(err, &pe) {
-		line, col, msg = pe.Line, pe.Column+1, pe.Message
-	} else if anchor, ok := strings.CutPrefix(msg, "unknown anchor '"); ok {
-		anchor, _, _ = strings.Cut(anchor, "'")
-		line, col = s.find("*" + anchor)
-		msg = fmt.Sprintf("there is no anchor &%s for this alias", anchor)
+		msg = pe.Message
 	}
-	f := s.fault(line, col, "%s", "not valid YAML: "+msg)
-	text := s.text(f.Pos.Line)
-	if indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]; strings.Contains(indent, "\t") {
+	line := s.firstBad()
+	text := s.text(line)
+	indent := len(text) - len(strings.TrimLeft(text, " \t"))
+	f := s.fault(line, indent+1, "this is not YAML: %s", msg)
+	f.Width = max(1, utf8.RuneCountInString(strings.TrimSpace(text)))
+	switch {
+	case strings.Contains(text[:indent], "\t"):
 		return f.WithHint("indent with spaces: this line begins with a tab")
-	}
-	if strings.Contains(msg, "mapping values are not allowed") || strings.Contains(msg, "did not find expected") {
-		return f.WithHint("look at the indentation here and one line above, and put text that contains \": \" in quotes")
+	case strings.Contains(msg, "mapping values are not allowed"), strings.Contains(msg, "did not find expected"):
+		return f.WithHint("compare the indentation with the lines above, and put text that holds \": \" in quotes")
+	case strings.Contains(msg, "unexpected end of stream"):
+		return f.WithHint("a quote or bracket that opens here is never closed")
 	}
 	return f
+}
+
+// parseBudget bounds how many bytes the search for a mistake reads again.
+const parseBudget = 16 << 20
+
+// firstBad returns the first line that cannot be read together with those
+// above it.
+func (s *source) firstBad() int {
+	s.start(1)
+	budget := parseBudget
+	good := func(line int) bool {
+		end := s.start(line + 1)
+		budget -= end
+		var n yaml.Node
+		return budget > 0 && readable(s.data[:end], &n)
+	}
+	low, found := 0, true // the lines up to low can be read
+	for found {
+		low += sort.Search(len(s.lines)-low, func(i int) bool { return !good(low + i + 1) })
+		found = false
+		for next := low + 2; next <= len(s.lines) && next < low+100 && !found; next++ {
+			if found = good(next); found { // a value of several lines ended there
+				low = next
+			}
+		}
+	}
+	return min(low+1, len(s.lines))
+}
+
+// readable tells whether the parser takes a text; it panics on some.
+func readable(data []byte, n *yaml.Node) (ok bool) {
+	defer func() { ok = ok && recover() == nil }()
+	return yaml.Unmarshal(data, n) == nil
 }
 
 // find returns the place of the first occurrence of a text.

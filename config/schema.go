@@ -40,9 +40,9 @@ var entryNouns = []string{"image", "migration", "gate"}
 
 func ref(name string) object { return object{"$ref": "#/definitions/" + pointer(name)} }
 
-func text(doc string) object { return object{"type": "string", "description": doc} }
+func prose(doc string) object { return object{"type": "string", "description": doc} }
 
-func flag(doc string) object {
+func yesNo(doc string) object {
 	return object{"description": doc, "anyOf": []any{object{"type": "boolean"}, ref("expression")}}
 }
 
@@ -78,7 +78,7 @@ func fileSchema(definitions object) object {
 		"gates":        namedMap(ref("entry gate"), "health gates"),
 		"pipelines":    namedMap(pipelineSchema(), "ordered pieces of work"),
 		"moved": object{"type": "array", "description": "addresses that have changed", "items": closed(object{
-			"from": text("the old address"), "to": text("the new address"),
+			"from": prose("the old address"), "to": prose("the new address"),
 		}, "from", "to")},
 		"secrets":   secretsSchema(),
 		"schedules": schedulesSchema(),
@@ -109,8 +109,8 @@ func partSchemas(config any) object {
 			"ignore_changes":        textList("paths in `config` whose changes are left alone"),
 		})}},
 		"depends_on": textList("addresses that must be done before"),
-		"enabled":    flag("false leaves the module out"),
-		"import":     object{"anyOf": []any{object{"type": "null"}, closed(object{"id": text("the identifier of an existing resource")}, "id")}},
+		"enabled":    yesNo("false leaves the module out"),
+		"import":     object{"anyOf": []any{object{"type": "null"}, closed(object{"id": prose("the identifier of an existing resource")}, "id")}},
 	}
 }
 
@@ -176,20 +176,20 @@ func entrySchema(definitions object, noun string) object {
 		}
 		delete(properties, "name")
 		delete(properties, "provider")
-		properties["enabled"] = flag("false leaves it out")
+		properties["enabled"] = yesNo("false leaves it out")
 		properties["depends_on"] = textList("addresses that must be done before")
 		switch noun {
 		case "gate":
 			properties["after"] = textList("what must be done before the gate is asked")
 		case "migration":
-			properties["database"] = text("the module that is migrated")
+			properties["database"] = prose("the module that is migrated")
 			dropRequired(s, "database_url")
 		}
 	}
 	definitions[noun+" overlay"] = over
 	base["properties"].(object)["environments"] = namedMap(overlay(ref(noun+" overlay")), "what is different in an environment")
-	definitions[noun] = base // its own $ref name it here
-	return object{"anyOf": []any{object{"type": "null"}, ref(noun)}}
+	delete(definitions, noun)
+	return object{"anyOf": []any{object{"type": "null"}, base}}
 }
 
 func dropRequired(s object, name string) {
@@ -205,20 +205,20 @@ func sinkSchema() object {
 		"type": object{"description": "the kind of store", "anyOf": []any{
 			object{"enum": []any{"github_secret", "github_env", "github_variable", "file", "vault_kv"}}, object{"type": "string"},
 		}},
-		"name": text("what the value is called there"),
+		"name": prose("what the value is called there"),
 	}}
 }
 
 func stepSchema() object {
 	return closed(object{
-		"name":              text("unique in the pipeline; the type by default"),
-		"type":              text("the kind of step"),
+		"name":              prose("unique in the pipeline; the type by default"),
+		"type":              prose("the kind of step"),
 		"needs":             object{"anyOf": []any{object{"type": "string"}, textList("steps that must be done before")}},
 		"if":                object{"type": []any{"string", "boolean"}, "description": "run only where this holds"},
 		"retry":             object{"type": "object"},
-		"timeout":           text("such as 30s or 5m"),
+		"timeout":           prose("such as 30s or 5m"),
 		"circuit_breaker":   object{"type": "object"},
-		"continue_on_error": flag("a failure does not fail the run"),
+		"continue_on_error": yesNo("a failure does not fail the run"),
 		"with":              object{"type": "object", "description": "the step's own options"},
 		"outputs":           object{"type": "object"},
 	}, "type")
@@ -227,8 +227,8 @@ func stepSchema() object {
 func pipelineSchema() object {
 	steps := object{"type": []any{"array", "null"}, "items": ref("step")}
 	body := object{
-		"description": text("what it is for"), "inputs": object{"type": "object", "description": "a JSON Schema of the inputs"},
-		"steps": steps, "on_failure": steps, "always": steps, "timeout": text("such as 30m"), "enabled": flag("false leaves it out"),
+		"description": prose("what it is for"), "inputs": object{"type": "object", "description": "a JSON Schema of the inputs"},
+		"steps": steps, "on_failure": steps, "always": steps, "timeout": prose("such as 30m"), "enabled": yesNo("false leaves it out"),
 	}
 	full := maps.Clone(body)
 	full["environments"] = namedMap(overlay(closed(body)), "what is different in an environment")
@@ -243,34 +243,34 @@ func secretsSchema() object {
 	return closed(object{
 		"stores": object{},
 		"generate": object{"type": "array", "items": closed(object{
-			"key": text("its name"), "type": object{"enum": types}, "length": object{"type": "integer", "minimum": 1},
-			"source": text("MODULE.OUTPUT, for infra_output"), "sinks": object{"type": "array", "items": ref("sink")},
+			"key": prose("its name"), "type": object{"enum": types}, "length": object{"type": "integer", "minimum": 1},
+			"source": prose("MODULE.OUTPUT, for infra_output"), "sinks": object{"type": "array", "items": ref("sink")},
 		}, "key", "type")},
 	})
 }
 
 func schedulesSchema() object {
 	return object{"type": "array", "items": closed(object{
-		"name": text("its name"), "pipeline": text("what runs"), "env": text("where"), "cron": text("when, as five fields"),
+		"name": prose("its name"), "pipeline": prose("what runs"), "env": prose("where"), "cron": prose("when, as five fields"),
 	}, "pipeline", "cron")}
 }
 
 func pluginSchema() object {
 	return closed(object{
-		"name": text("the plugin"), "version": text("exact"), "source": text("where it comes from"),
-		"auth":   closed(object{"env": text("the variable that holds a token")}),
-		"verify": closed(object{"identity": text("who signs it"), "issuer": text("who vouches for the signer")}),
+		"name": prose("the plugin"), "version": prose("exact"), "source": prose("where it comes from"),
+		"auth":   closed(object{"env": prose("the variable that holds a token")}),
+		"verify": closed(object{"identity": prose("who signs it"), "issuer": prose("who vouches for the signer")}),
 		"trust":  object{"const": "checksum-only"},
 	}, "name")
 }
 
 func registrySchema() object {
 	return closed(object{
-		"name": text("what images call it"), "type": text("docker, github, digitalocean, …"), "host": text("its host"),
-		"namespace": text("what comes before an image's name"), "provider": text("the module that lends credentials"),
+		"name": prose("what images call it"), "type": prose("docker, github, digitalocean, …"), "host": prose("its host"),
+		"namespace": prose("what comes before an image's name"), "provider": prose("the module that lends credentials"),
 		"optional": object{"type": "boolean"}, "options": object{"type": "object"},
 		"auth": closed(object{
-			"username_source": text("an expression"), "username_env": text("a variable"), "password_env": text("a variable"),
+			"username_source": prose("an expression"), "username_env": prose("a variable"), "password_env": prose("a variable"),
 		}),
 	}, "name", "type")
 }

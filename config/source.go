@@ -11,7 +11,7 @@ import (
 
 // maxShown is the longest line that an error quotes: a file written by a
 // program may be one line of a megabyte.
-const maxShown = 400
+const maxShown = 4000
 
 // source is the text of a file, kept for the lines that errors show.
 type source struct {
