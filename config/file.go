@@ -120,6 +120,7 @@ type GeneratedSecret struct {
 // Schedule runs a pipeline at times.
 type Schedule struct {
 	Name, Pipeline, Env, Cron string
+	Node                      *Node
 	Pos                       fault.Position
 }
 

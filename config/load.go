@@ -321,6 +321,7 @@ func (l *loader) finish() {
 	} else {
 		l.checkEnvironments()
 	}
+	l.checkSchedules()
 	slices.SortFunc(f.Environments, func(a, b Environment) int { return strings.Compare(a.Name, b.Name) })
 }
 
@@ -381,6 +382,35 @@ func (l *loader) checkEnvironments() {
 		} else {
 			l.fail(e.WithHint("declared are %s", oneOf(declared)))
 		}
+	}
+}
+
+// checkSchedules looks for the pipelines and environments of schedules.
+func (l *loader) checkSchedules() {
+	var pipelines, environments []string
+	for _, p := range l.file.Pipelines {
+		pipelines = append(pipelines, p.Name)
+	}
+	for _, e := range l.file.Environments {
+		environments = append(environments, e.Name)
+	}
+	for _, s := range l.file.Schedules {
+		l.exists("pipeline", s.Pipeline, s.Node.Get("pipeline"), pipelines)
+		l.exists("environment", s.Env, s.Node.Get("env"), environments)
+	}
+}
+
+func (l *loader) exists(noun, name string, at *Node, known []string) {
+	if name == "" || slices.Contains(known, name) {
+		return
+	}
+	e := at.Fault("there is no %s %q", noun, name)
+	if near := kind.Nearest(name, known); near != "" {
+		l.fail(e.WithHint("did you mean %q?", near))
+	} else if len(known) == 0 {
+		l.fail(e.WithHint("the file declares none"))
+	} else {
+		l.fail(e.WithHint("there are %s", oneOf(known)))
 	}
 }
 

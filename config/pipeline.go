@@ -297,7 +297,7 @@ func (d *decoder) count(f Field, o owner) int {
 }
 
 func (l *loader) schedule(n *Node) {
-	s := Schedule{Pos: n.Pos()}
+	s := Schedule{Node: n, Pos: n.Pos()}
 	o := named("schedule", n)
 	l.fields(n, o, scheduleKeys, func(f Field) bool {
 		switch f.Name {

@@ -99,9 +99,8 @@ func width(rest string, n *Node) int {
 	return utf8.RuneCountInString(rest)
 }
 
-// showPart moves an error to a part of a string. The part is found again in
-// the source by counting how often its text comes before it, which holds for
-// plain, quoted and block style alike.
+// showPart moves an error to a part of a string: it is found again in the
+// source, which holds for plain, quoted and block style alike.
 func (s *source) showPart(e *fault.Error, n *Node, offset, width int) {
 	if s == nil {
 		return
@@ -110,30 +109,51 @@ func (s *source) showPart(e *fault.Error, n *Node, offset, width int) {
 	if i := strings.IndexByte(part, '\n'); i >= 0 {
 		part = strings.TrimRight(part[:i], " \r")
 	}
-	if part == "" {
+	first := s.text(int(n.line))
+	from := s.start(int(n.line)) + len(first) - len(afterRunes(first, int(n.col)-1))
+	at, ok := s.behindMarker(n.Text, offset, len(part), from)
+	if !ok {
+		at, ok = s.nth(part, strings.Count(n.Text[:offset], part), from)
+	}
+	if part == "" || !ok {
 		return
 	}
-	nth := strings.Count(n.Text[:offset], part)
-	from := s.start(int(n.line))
-	from += len(s.text(int(n.line))) - len(afterRunes(s.text(int(n.line)), int(n.col)-1))
-	at := from
-	for ; ; nth-- {
-		i := bytes.Index(s.data[min(at, len(s.data)):], []byte(part))
-		if i < 0 {
-			return
-		}
-		at += i
-		if nth == 0 {
-			break
-		}
-		at += len(part)
-	}
 	line := int(n.line) + bytes.Count(s.data[from:at], []byte("\n"))
-	text := s.text(line)
 	e.Pos.Line = line
 	e.Pos.Column = utf8.RuneCount(s.data[s.start(line):at]) + 1
-	e.Source, e.Width = text, utf8.RuneCountInString(part)
+	e.Source, e.Width = s.text(line), utf8.RuneCountInString(part)
 	trim(e)
+}
+
+// behindMarker finds a part by the "${" before it, which hardly anybody writes
+// with escapes; where there are escapes between the two, the marker has to do.
+func (s *source) behindMarker(text string, offset, width, from int) (int, bool) {
+	const marker = "${"
+	i := strings.LastIndex(text[:min(len(text), offset+len(marker))], marker)
+	if i < 0 {
+		return 0, false
+	}
+	at, ok := s.nth(marker, strings.Count(text[:i], marker), from)
+	if ok && bytes.HasPrefix(s.data[at:], []byte(text[i:offset+width])) {
+		at += offset - i
+	}
+	return at, ok
+}
+
+// nth finds the n-th occurrence, counted from 0, of a text behind an offset.
+func (s *source) nth(text string, n, from int) (int, bool) {
+	at := min(from, len(s.data))
+	for ; ; n-- {
+		i := bytes.Index(s.data[at:], []byte(text))
+		if i < 0 || text == "" {
+			return 0, false
+		}
+		at += i
+		if n == 0 {
+			return at, true
+		}
+		at += len(text)
+	}
 }
 
 func afterRunes(s string, n int) string {

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 	"strings"
@@ -193,7 +194,7 @@ func (c *conform) text(s *shape, at spot) {
 	}
 	hint, known := fitsFormat(s.format, text)
 	if !known {
-		c.say(at, "%s is not a valid %s", c.label(at), s.format).Hint = hint
+		c.say(at, "%s is not a valid %s", c.label(at), cmp.Or(formatNames[s.format], s.format)).Hint = hint
 		return
 	}
 	if s.pattern != nil && !s.pattern.MatchString(text) {

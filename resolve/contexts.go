@@ -25,8 +25,8 @@ func (r *resolver) makeRoots() {
 		"github":      context{"github", r.githubProperty},
 		"secrets":     context{"secrets", r.secretProperty},
 	}
-	r.settleVars()
 	r.roots["vars"] = context{"vars", r.varProperty}
+	r.settleVars()
 }
 
 func (r *resolver) envProperty(s *scope, name string) (any, *evalError) {
@@ -64,40 +64,64 @@ func (r *resolver) secretProperty(s *scope, name string) (any, *evalError) {
 	return nil, lacks("the secret %s is not there", name).withHint("set the environment variable %s", name)
 }
 
-// A variable is a settled value of `vars`.
+// A variable is a value of `vars`.
 type variable struct {
+	node   *config.Node
+	state  int
 	value  any
 	secret bool
-	broken bool
+	broken bool // its error was reported
 }
 
-// settleVars evaluates the variables of the environment. They may use what is
-// known without them.
+// The states of a variable.
+const (
+	waiting = iota
+	running
+	settled
+)
+
+// settleVars evaluates the variables of the environment. They may use each
+// other, and what is known without other nodes.
 func (r *resolver) settleVars() {
-	r.vars = map[string]variable{}
+	r.vars = map[string]*variable{}
+	var names []string
 	for _, n := range []*config.Node{r.environment.Vars, r.file.Vars} {
 		if n == nil {
 			continue
 		}
 		for _, f := range n.Fields {
-			if _, ok := r.vars[f.Name]; ok {
-				continue
+			if r.vars[f.Name] == nil {
+				r.vars[f.Name] = &variable{node: f.Value}
+				names = append(names, f.Name)
 			}
-			s := &scope{contexts: r.roots}
-			before := len(r.faults)
-			v := r.settleNode(f.Value, s)
-			r.vars[f.Name] = variable{v, s.secret, len(r.faults) > before}
 		}
+	}
+	for _, name := range names {
+		r.settleVar(r.vars[name])
 	}
 }
 
+func (r *resolver) settleVar(v *variable) {
+	if v.state != waiting {
+		return
+	}
+	v.state = running
+	s := &scope{contexts: r.roots}
+	before := len(r.faults)
+	v.value = r.settleNode(v.node, s)
+	v.secret, v.broken, v.state = s.secret, len(r.faults) > before, settled
+}
+
 func (r *resolver) varProperty(s *scope, name string) (any, *evalError) {
-	v, ok := r.vars[name]
-	if !ok {
+	v := r.vars[name]
+	if v == nil {
 		return nil, r.noVar(name)
 	}
+	r.settleVar(v)
 	s.secret = s.secret || v.secret
 	switch {
+	case v.state == running:
+		return nil, lacks("vars.%s needs its own value", name).withHint("it stands at %s", v.node.Pos())
 	case v.broken:
 		return unknown{}, nil // its own error is enough
 	case v.value == nil:
@@ -180,4 +204,11 @@ func (r *resolver) failIn(n *config.Node, errs ...*evalError) {
 		f.Hint = e.hint
 		r.faults = append(r.faults, f)
 	}
+}
+
+// failAt reports an error of a whole value.
+func (r *resolver) failAt(n *config.Node, e *evalError) {
+	f := n.Fault("%s", e.message)
+	f.Hint = e.hint
+	r.fail(f)
 }

@@ -104,18 +104,32 @@ func parseExpr(text string, base int, b *binder) (expr, int, *evalError) {
 	return e, n, bad
 }
 
-// syntaxError puts the parser's message into words of ours where it is about
-// the end.
+// syntaxError puts the parser's message into fewer words.
 func syntaxError(text string, base int, err *actionlint.ExprError) *evalError {
 	offset := min(max(err.Offset, 0), len(text))
-	e := &evalError{offset: base + offset, width: 1, message: "the expression cannot be parsed: " + err.Message}
+	at := span{base + offset, 1}
+	body, _, closed := strings.Cut(text, "}}")
+	what, _, _ := strings.Cut(err.Message, " while ")
+	what, _, _ = strings.Cut(what, ". ")
+	what = strings.TrimPrefix(what, "got ")
+	end := strings.Contains(err.Message, "unexpected EOF") || strings.Contains(err.Message, "unexpected end of input")
 	switch {
-	case strings.Contains(err.Message, "unexpected EOF"), strings.Contains(err.Message, "unexpected end of input"):
-		e.hint = "an expression ends with }}"
-	case strings.Contains(err.Message, `'"'`):
-		e.hint = "a string in an expression stands in single quotes"
+	case !closed && end:
+		return span{base - len("${{"), len("${{")}.fail("the expression is not closed").withHint("an expression ends with }}")
+	case end && strings.TrimSpace(body) == "":
+		return span{base - len("${{"), len(body) + len("${{}}")}.fail("the expression is empty")
+	case end:
+		return at.fail("the expression ends too early")
+	case strings.Contains(what, `'"'`):
+		return at.fail("there is a double quote in the expression").withHint("a string in an expression stands in single quotes: 'text'")
+	case strings.HasPrefix(what, "unexpected character"):
+		return at.fail("%s in the expression", what).withHint("there is no arithmetic; the operators are ! < <= > >= == != && ||")
+	case strings.HasPrefix(what, "parser did not reach end of input"):
+		return at.fail("there is more behind the end of the expression").withHint("put an operator such as && or || between its parts")
+	case strings.HasPrefix(what, "unexpected token"):
+		return at.fail("%s in the expression", what)
 	}
-	return e
+	return at.fail("the expression cannot be parsed: %s", what)
 }
 
 // A converter turns the parser's tree into ours. It finds the tokens of

@@ -119,6 +119,8 @@ func (c *conform) leafAt(at spot) *leaf {
 func typeHint(n *config.Node, want []string) string {
 	number := slices.Contains(want, "integer") || slices.Contains(want, "number") || slices.Contains(want, "boolean")
 	switch {
+	case n.Kind == config.Null:
+		return "give it a value, or remove it"
 	case number && n.Kind == config.String && looksPlain(n.Text):
 		return "write it without quotes"
 	case slices.Contains(want, "string") && (n.Kind == config.Number || n.Kind == config.Bool):
@@ -221,6 +223,12 @@ var (
 	hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?$`)
 	uuid     = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
+
+// formatNames are formats in words.
+var formatNames = map[string]string{
+	"duration-go": "length of time", "uri": "URL", "url": "URL", "cidr": "network", "hostname": "host name", "email": "address",
+	"ipv4": "IPv4 address", "ipv6": "IPv6 address", "date-time": "time", "regex": "regular expression", "uuid": "UUID",
+}
 
 // fitsFormat checks the formats that configurations have; a format that is
 // not known fits. The hint shows a good one.

@@ -69,9 +69,16 @@ func (r *resolver) checkKey(f config.Field) {
 	}
 }
 
+// failedText stands for a string whose error was reported already.
+const failedText = "${{failed}}"
+
 // leaf compiles one string. After an error it stands for null.
 func (r *resolver) leaf(n *config.Node) *leaf {
 	l := &leaf{node: n, raw: []byte("null")}
+	if n.Text == failedText {
+		l.failed = true
+		return l
+	}
 	b := &binder{module: r.moduleName, image: r.imageExists, settled: &scope{contexts: r.roots}}
 	parts, errs := parseTemplate(n.Text, b)
 	for _, p := range parts {
@@ -240,7 +247,7 @@ func (r *resolver) dependsOn(n *node, list *config.Node) {
 			continue
 		}
 		if err := r.target(n, name); err != nil {
-			r.failIn(item, err)
+			r.failAt(item, err)
 			continue
 		}
 		n.after = append(n.after, edge{resource.Address(name), item})
@@ -377,18 +384,30 @@ func (r *resolver) cycle(nodes []*node) *fault.Error {
 		names[i] = string(n.spec.Address)
 		if i > 0 {
 			from := nodes[i-1]
-			detail = append(detail, fmt.Sprintf("%s: %s needs %s", from.where(n.spec.Address), from.spec.Address, n.spec.Address))
+			at, why := r.reason(from, n.spec.Address)
+			detail = append(detail, fmt.Sprintf("%s: %s needs %s%s", at.Pos(), from.spec.Address, n.spec.Address, why))
 		}
 	}
-	at := nodes[0].edgeNode(nodes[1].spec.Address)
+	at, _ := r.reason(nodes[0], nodes[1].spec.Address)
 	msg := "these wait for each other: " + strings.Join(names, " -> ")
-	var e *fault.Error
-	if at != nil {
-		e = at.Fault("%s", msg)
-	} else {
-		e = fault.New(fault.Config, "%s", msg).At(nodes[0].spec.Pos)
+	return at.Fault("%s", msg).WithHint("remove one of these references").WithDetail(detail...)
+}
+
+// reason returns what in the file makes n wait for an address, in words where
+// it is not a plain reference.
+func (r *resolver) reason(n *node, to resource.Address) (at *config.Node, why string) {
+	if at := n.edgeNode(to); at != nil {
+		return at, ""
 	}
-	return e.WithHint("remove one of these references").WithDetail(detail...)
+	for _, p := range r.result.Providers {
+		in, _ := p.Config.(*input)
+		if p.Address == n.spec.Provider.Address && in != nil {
+			if at := (&node{input: in}).edgeNode(to); at != nil {
+				return at, fmt.Sprintf(", because its provider %q is configured with it", p.Address)
+			}
+		}
+	}
+	return n.input.owner, ", because that migrates a database it uses"
 }
 
 // edgeNode returns the value that says that n waits for an address.
@@ -412,11 +431,4 @@ func (n *node) edgeNode(to resource.Address) *config.Node {
 func before(a, b *config.Node) bool {
 	p, q := a.Pos(), b.Pos()
 	return p.Line < q.Line || (p.Line == q.Line && p.Column < q.Column)
-}
-
-func (n *node) where(to resource.Address) fault.Position {
-	if at := n.edgeNode(to); at != nil {
-		return at.Pos()
-	}
-	return n.spec.Pos
 }

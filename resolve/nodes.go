@@ -37,6 +37,7 @@ func (r *resolver) bindAll() {
 	r.addEntries()
 	r.addPipelines()
 	r.addMoves()
+	r.addSecrets()
 }
 
 // config is the module's configuration, empty where it has none.
@@ -89,14 +90,13 @@ func (r *resolver) word(m *module, c *config.Node, key, meaning string) string {
 // addModule makes the node of an infra.* or core.* module.
 func (r *resolver) addModule(m *module) {
 	c := m.config()
-	provider, ok := r.provider(m, c)
+	var provider resource.Provider
+	if r.knownFamily(m) {
+		provider = r.provider(m, c)
+	}
 	n := &node{spec: resource.Spec{
 		Address: resource.Address(m.Name), Name: m.name, Type: m.Type, Provider: provider, Pos: m.Pos(),
 	}}
-	if !r.knownFamily(m) || !ok {
-		provider.Kind = ""
-		n.spec.Provider = provider
-	}
 	n.input = r.input(c.Without("provider", "name"), m.NameNode, m.TypeNode)
 	n.spec.Config = n.input
 	n.spec.Lifecycle = r.lifecycle(m)
@@ -122,40 +122,40 @@ func (r *resolver) knownFamily(m *module) bool {
 	return false
 }
 
-// provider finds what manages a module. It is false where that is an error.
-func (r *resolver) provider(m *module, c *config.Node) (resource.Provider, bool) {
+// provider finds what manages a module: the zero Provider after an error.
+func (r *resolver) provider(m *module, c *config.Node) resource.Provider {
 	n := c.Get("provider")
 	if strings.HasPrefix(m.Type, "core.") {
 		if !n.IsNull() && n.Text != coreProvider {
 			r.fail(n.Fault("a module of type %s has no provider", m.Type).WithHint("remove `provider`: wfctl manages it itself"))
 		}
-		return resource.Provider{Address: coreProvider, Kind: coreProvider}, true
+		return resource.Provider{Address: coreProvider, Kind: coreProvider}
 	}
 	if n.IsNull() {
 		return r.onlyProvider(m)
 	}
 	if n.Kind != config.String {
 		r.fail(n.Fault("\"provider\" of module %q must be a string, not %s", m.Name, n.Kind))
-		return resource.Provider{}, false
+		return resource.Provider{}
 	}
 	name, ok := r.settleText(n, &scope{contexts: r.roots}).(string)
 	if !ok {
-		return resource.Provider{}, false
+		return resource.Provider{}
 	}
 	p := r.modules[name]
 	switch {
 	case p == nil:
 		r.noProvider(m, n, name)
-		return resource.Provider{}, false
+		return resource.Provider{}
 	case p.Type != providerType:
 		r.fail(n.Fault("%q is a module of type %s, not a provider", name, p.Type).WithHint("`provider` names a module of type iac.provider"))
-		return resource.Provider{}, false
+		return resource.Provider{}
 	case !p.enabled:
 		r.fail(n.Fault("the provider %q is disabled in environment %q", name, r.env.Name()).
 			WithHint("it is declared at %s: enable it there, or disable module %q too", p.Pos(), m.Name))
-		return resource.Provider{}, false
+		return resource.Provider{}
 	}
-	return resource.Provider{Address: resource.Address(name), Kind: r.kindOf(p)}, true
+	return resource.Provider{Address: resource.Address(name), Kind: r.kindOf(p)}
 }
 
 // kindOf is the platform of a provider module; its errors are addProvider's.
@@ -199,10 +199,10 @@ func (r *resolver) noProvider(m *module, n *config.Node, name string) {
 }
 
 // onlyProvider is the default where there is no choice.
-func (r *resolver) onlyProvider(m *module) (resource.Provider, bool) {
+func (r *resolver) onlyProvider(m *module) resource.Provider {
 	names := r.providerNames()
 	if len(names) == 1 {
-		return resource.Provider{Address: resource.Address(names[0]), Kind: r.kindOf(r.modules[names[0]])}, true
+		return resource.Provider{Address: resource.Address(names[0]), Kind: r.kindOf(r.modules[names[0]])}
 	}
 	e := m.NameNode.Fault("module %q says no provider", m.Name)
 	if len(names) == 0 {
@@ -211,7 +211,7 @@ func (r *resolver) onlyProvider(m *module) (resource.Provider, bool) {
 		e = e.WithHint("write `provider:` with one of %s", strings.Join(names, ", "))
 	}
 	r.fail(e)
-	return resource.Provider{}, false
+	return resource.Provider{}
 }
 
 func (r *resolver) lifecycle(m *module) resource.Lifecycle {
@@ -333,7 +333,7 @@ func (r *resolver) addEntry(noun string, addr resource.Address, e *entry) {
 		r.dependsOn(n, body.Get("after"))
 		body = body.Without("after")
 	case "migration":
-		body = r.migrationBody(n, e, body)
+		body = r.migrationBody(e, body)
 	}
 	n.input = r.input(body, e.Key.NameNode(), nil)
 	n.spec.Config = n.input
@@ -341,32 +341,28 @@ func (r *resolver) addEntry(noun string, addr resource.Address, e *entry) {
 }
 
 // migrationBody puts the connection of the database in place of its name.
-func (r *resolver) migrationBody(n *node, e *entry, body *config.Node) *config.Node {
+func (r *resolver) migrationBody(e *entry, body *config.Node) *config.Node {
 	db := body.Get("database")
 	rest := body.Without("database")
-	if db.IsNull() {
-		if body.Get("database_url") == nil {
-			r.fail(e.Key.Fault("migration %q says no \"database\"", e.Name).WithHint("`database:` names the module that it migrates"))
-		}
+	var url *config.Node
+	switch {
+	case db.IsNull() && body.Get("database_url") != nil:
 		return rest
-	}
-	if db.Kind != config.String {
+	case db.IsNull():
+		r.fail(e.Key.Fault("migration %q says no \"database\"", e.Name).WithHint("`database:` names the module that it migrates"))
+		url = config.NewString(e.Key.NameNode(), failedText)
+	case db.Kind != config.String:
 		r.fail(db.Fault("\"database\" of migration %q must be the name of a module, not %s", e.Name, db.Kind))
-		return rest
+		url = config.NewString(db, failedText)
+	default:
+		name, ok := r.settleText(db, &scope{contexts: r.roots}).(string)
+		if !ok || strings.Contains(name, "'") {
+			url = config.NewString(db, failedText)
+			break
+		}
+		url = config.NewString(db, "${{ modules['"+name+"'].outputs.connection_url }}")
 	}
-	name, ok := r.settleText(db, &scope{contexts: r.roots}).(string)
-	if !ok {
-		return rest
-	}
-	if _, err := r.findModule(name); err != nil {
-		f := db.Fault("%s", err.message)
-		f.Hint = err.hint
-		r.fail(f)
-		return rest
-	}
-	url := config.NewString(db, "${{ modules['"+name+"'].outputs.connection_url }}")
-	fields := append(slices.Clone(rest.Fields), config.Field{Name: "database_url", Value: url})
-	return rest.WithFields(fields)
+	return rest.WithFields(append(slices.Clone(rest.Fields), config.Field{Name: "database_url", Value: url}))
 }
 
 func (r *resolver) addPipelines() {
@@ -391,9 +387,27 @@ func (r *resolver) addMoves() {
 			continue
 		}
 		if r.modules[m.To] == nil && r.entries[resource.Address(m.To)] == nil {
-			r.failIn(m.ToNode, r.nothing(m.To, "`moved` leads to"))
+			r.failAt(m.ToNode, r.nothing(m.To, "`moved` leads to"))
 			continue
 		}
 		r.result.Moved = append(r.result.Moved, Move{resource.Address(m.From), resource.Address(m.To), m.FromNode.Pos()})
+	}
+}
+
+// addSecrets checks what generated secrets are made of.
+func (r *resolver) addSecrets() {
+	r.result.Secrets = r.file.Secrets
+	for _, g := range r.file.Secrets.Generate {
+		if g.Source == "" || g.SourceNode.Kind != config.String {
+			continue
+		}
+		name, output, ok := strings.Cut(g.Source, ".")
+		if !ok || output == "" {
+			r.fail(g.SourceNode.Fault("%q names no output", g.Source).WithHint("write source: MODULE.OUTPUT"))
+			continue
+		}
+		if _, err := r.findModule(name); err != nil {
+			r.failAt(g.SourceNode, err)
+		}
 	}
 }

@@ -40,7 +40,9 @@ type Set struct {
 	State     StateModule
 	Moved     []Move
 	Pipelines []config.Pipeline
-	Warnings  []*fault.Error
+	// Secrets are those that wfctl makes.
+	Secrets  config.Secrets
+	Warnings []*fault.Error
 	// Digest is of the whole resolved configuration. Where a value may be
 	// sensitive, the text of the file stands for it.
 	Digest string
@@ -109,7 +111,7 @@ type resolver struct {
 	envName     string // "" where the file declares none
 	environment config.Environment
 	roots       map[string]any
-	vars        map[string]variable
+	vars        map[string]*variable
 	faults      fault.List
 
 	modules map[string]*module
