@@ -272,6 +272,9 @@ func (t *trial) foundByName(ctx context.Context) error {
 		case res.ID != th.id:
 			return fmt.Errorf("%q was made, %q is found", th.id, res.ID)
 		}
+		if strings.Contains(th.id, th.req.Name) {
+			return nil // names are unique there: no other has this one
+		}
 		find.Except = []string{th.id}
 		if _, err := t.provider.Read(ctx, find); !sdk.IsNotFound(err) {
 			return fmt.Errorf("with it excepted, the error must have the code not_found, it is %s", said(err))
