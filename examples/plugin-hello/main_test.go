@@ -14,11 +14,9 @@ func TestConformance(t *testing.T) {
 	suite := sdktest.Suite{
 		Name: providerName,
 		New:  func(context.Context) (sdk.Provider, error) { return &provider{}, nil },
-		Resources: []sdktest.Resource{{
-			Type:   greetingType,
-			Config: []byte(`{"to": "world", "language": "de", "secret": "open sesame"}`),
-			Update: []byte(`{"to": "moon", "language": "de", "secret": "open sesame"}`),
-		}},
+	}
+	if err := suite.Load("conformance.json"); err != nil {
+		t.Fatal(err)
 	}
 	sdktest.Run(t, suite)
 	sdktest.Run(t, suite.Over("over the wire", func(ctx context.Context, p sdk.Provider) (sdk.Provider, error) {
