@@ -109,7 +109,7 @@ func (w *Walker) child(n *schemaNode, seg string) *schemaNode {
 	if sub, ok := n.Properties[seg]; ok {
 		return sub
 	}
-	if i, err := strconv.Atoi(seg); err == nil {
+	if i, err := strconv.Atoi(seg); err == nil && i >= 0 {
 		if i < len(n.Prefix) {
 			return n.Prefix[i]
 		}
