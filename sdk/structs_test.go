@@ -123,7 +123,7 @@ func TestDecodeNamesThePlace(t *testing.T) {
 		path    Path
 		message string
 	}{
-		`{"name":"a","nmae":1}`:   {"/nmae", "unknown field nmae"},
+		`{"name":"a","naam":1}`:   {"/naam", "unknown field naam"},
 		`{}`:                      {"/name", "name is missing"},
 		`{"name":null}`:           {"/name", "name is missing"},
 		`{"name":1}`:              {"/name", "name is a number; it must be a string"},

@@ -1,7 +1,6 @@
-package pb
+package wire
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -9,18 +8,21 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gocodealone/wfctl/sdk/internal/pb"
 )
 
 // published holds every element that was ever in the protocol. Lines are
-// added with `go test ./internal/pb -add`; none is changed or taken away.
+// added with `WFCTL_PUBLISH=add go test ./wire -run TestPublished`; none is
+// changed or taken away.
 const published = "testdata/published.txt"
 
 // elements describes the protocol, a line for each name.
 func elements() []string {
 	var lines []string
 	for _, file := range []protoreflect.FileDescriptor{
-		File_wfctl_provider_v1_options_proto, File_wfctl_provider_v1_values_proto, File_wfctl_provider_v1_schema_proto,
-		File_wfctl_provider_v1_resource_proto, File_wfctl_provider_v1_optional_proto, File_wfctl_provider_v1_provider_proto,
+		pb.File_wfctl_provider_v1_options_proto, pb.File_wfctl_provider_v1_values_proto, pb.File_wfctl_provider_v1_schema_proto,
+		pb.File_wfctl_provider_v1_resource_proto, pb.File_wfctl_provider_v1_optional_proto, pb.File_wfctl_provider_v1_provider_proto,
 	} {
 		for i := range file.Messages().Len() {
 			lines = append(lines, fields(file.Messages().Get(i))...)
@@ -65,7 +67,7 @@ func fields(m protoreflect.MessageDescriptor) []string {
 
 // A published element never changes: plugins of last year still speak to it.
 func TestPublished(t *testing.T) {
-	add := flag.Lookup("add") != nil && flag.Lookup("add").Value.String() == "true"
+	add := os.Getenv("WFCTL_PUBLISH") == "add"
 	raw, err := os.ReadFile(published)
 	if err != nil && !add {
 		t.Fatal(err)
@@ -80,15 +82,9 @@ func TestPublished(t *testing.T) {
 		return
 	}
 	if !add {
-		t.Fatal("the protocol has grown: go test ./internal/pb -add")
+		t.Fatal("the protocol has grown: WFCTL_PUBLISH=add go test ./wire -run TestPublished")
 	}
-	if err := os.WriteFile(published, []byte(strings.Join(now, "\n")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(published, []byte(strings.Join(now, "\n")+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func TestMain(m *testing.M) {
-	flag.Bool("add", false, "add what is new in the protocol to "+published)
-	flag.Parse()
-	os.Exit(m.Run())
 }
