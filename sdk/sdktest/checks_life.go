@@ -316,7 +316,7 @@ func (t *trial) worksInParallel(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	ids := map[string]bool{}
+	ids, gone := map[string]bool{}, make([]error, n)
 	for i, th := range made {
 		if th == nil {
 			continue
@@ -325,10 +325,10 @@ func (t *trial) worksInParallel(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("two resources have the identifier %q", th.id))
 		}
 		ids[th.id] = true
-		wg.Go(func() { errs[i] = errors.Join(errs[i], caught(func() error { return th.remove(ctx) })) })
+		wg.Go(func() { gone[i] = caught(func() error { return th.remove(ctx) }) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, gone...)...)
 }
 
 // outputsFit: the declared outputs, of the declared types, and no others;
