@@ -9,10 +9,14 @@ GUESTBOOK := examples/guestbook
 WFCTL := $(CURDIR)/$(BIN) -C $(GUESTBOOK) --env local
 MODULES := . sdk $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod plugins/*/go.mod))
 GOLANGCI_VERSION := v2.15.0
+BUF_VERSION := v1.75.0
+PROTOC_GEN_GO_VERSION := v1.36.12
+PROTOC_GEN_GO_GRPC_VERSION := v1.6.2
+GENTOOLS := $(TOOLS)/gen-$(BUF_VERSION)-$(PROTOC_GEN_GO_VERSION)-$(PROTOC_GEN_GO_GRPC_VERSION)
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: build demo demo-up demo-down test check lint cross gen bench bench-peers services services-stop test-services torture clean
+.PHONY: build demo demo-up demo-down test check lint cross gen current bench bench-peers services services-stop test-services torture clean
 
 build: ## the binary, bin/wfctl
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
@@ -31,7 +35,7 @@ demo-down: build ## the example stopped and removed
 test: ## every test that needs nothing but Go
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(if $(RACE),-race) ./...); done
 
-check: cross lint ## formatting, vet, lint, all platforms, the house's rules
+check: cross lint current ## formatting, vet, lint, all platforms, the house's rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
 	@set -e; for m in $(MODULES); do (cd $$m && $(GO) vet ./...); done
 	$(GO) test ./internal/house
@@ -47,6 +51,21 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 	mkdir -p $(TOOLS)
 	GOWORK=off GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv $(TOOLS)/tmp/golangci-lint $@
+
+gen: $(GENTOOLS)/buf ## the code that is made from sdk/proto
+	cd sdk/proto && PATH="$(GENTOOLS):$$PATH" buf generate
+
+current: $(GENTOOLS)/buf ## the generated code that is checked in is what gen would make
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && mkdir "$$tmp/proto" \
+		&& (cd sdk/proto && PATH="$(GENTOOLS):$$PATH" buf generate -o "$$tmp/proto") \
+		&& diff -r --exclude=doc.go "$$tmp/internal/pb" sdk/internal/pb \
+		|| { echo "generated code is not current: run make gen"; exit 1; }
+
+$(GENTOOLS)/buf:
+	mkdir -p $(GENTOOLS)
+	GOWORK=off GOBIN=$(GENTOOLS) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
+	GOWORK=off GOBIN=$(GENTOOLS) $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION)
+	GOWORK=off GOBIN=$(GENTOOLS) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
 
 bench: ## all benchmarks, as benchstat reads them
 	@set -e; for m in $(MODULES); do (cd $$m && $(GO) test -run '^$$' -bench . -benchmem -count $(or $(COUNT),6) ./...); done

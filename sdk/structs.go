@@ -17,7 +17,7 @@ import (
 //
 //	wfctl:"required,immutable,sensitive,computed,writeonly"
 //	default:"5"  enum:"a,b"  format:"duration"  doc:"what it is"
-//	min:"1"  max:"65535"  pattern:"^[a-z]+$"
+//	min:"1"  max:"65535"  pattern:"^[a-z]+$"  example:"nyc3"
 //
 // Supported are strings, booleans, numbers, slices, maps with string keys,
 // structs, pointers to these, json.RawMessage (anything), and time.Duration
@@ -29,6 +29,16 @@ func SchemaFor[T any]() (json.RawMessage, error) {
 	}
 	node["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	return json.Marshal(node)
+}
+
+// MustSchema is [SchemaFor] for a type that is known to have a schema; it
+// panics for another, which is a mistake in the provider.
+func MustSchema[T any]() json.RawMessage {
+	schema, err := SchemaFor[T]()
+	if err != nil {
+		panic(err)
+	}
+	return schema
 }
 
 // Decode reads a configuration into a struct of the kind that [SchemaFor]
@@ -205,17 +215,22 @@ func annotate(node map[string]any, f field) error {
 			node[keyword] = n
 		}
 	}
-	if v, ok := f.tag.Lookup("default"); ok {
-		value, err := defaultValue(f.typ, v)
-		if err != nil {
-			return err
+	for tag, add := range map[string]func(any){
+		"default": func(v any) { node["default"] = v },
+		"example": func(v any) { node["examples"] = []any{v} },
+	} {
+		if text, ok := f.tag.Lookup(tag); ok {
+			value, err := defaultValue(f.typ, text)
+			if err != nil {
+				return err
+			}
+			add(value)
 		}
-		node["default"] = value
 	}
 	return nil
 }
 
-// defaultValue reads a default of the field's type.
+// defaultValue reads a value of the field's type from a tag.
 func defaultValue(t reflect.Type, text string) (any, error) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

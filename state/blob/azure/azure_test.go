@@ -56,3 +56,16 @@ func TestDriver(t *testing.T) {
 		return func(env string) (state.Driver, error) { return Open(t.Context(), o, env) }
 	})
 }
+
+// A storage that drops, delays, cuts and refuses loses nothing that was said
+// to be durable.
+func TestFlaky(t *testing.T) {
+	sound := server(t)
+	sound.Prefix = fmt.Sprintf("flaky/%d", time.Now().UnixNano())
+	flaky := sound
+	host := strings.TrimSuffix(sound.Endpoint, "/"+sound.Account)
+	flaky.Endpoint = statetest.FlakyProxy(t, host, 2) + "/" + sound.Account
+	statetest.RunFlaky(t,
+		func(env string) (state.Driver, error) { return Open(t.Context(), flaky, env) },
+		func(env string) (state.Driver, error) { return Open(t.Context(), sound, env) })
+}

@@ -114,3 +114,15 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// A storage that drops, delays, cuts and refuses loses nothing that was said
+// to be durable.
+func TestFlaky(t *testing.T) {
+	sound := server(t)
+	sound.Prefix = fmt.Sprintf("flaky/%d", time.Now().UnixNano())
+	flaky := sound
+	flaky.Endpoint = statetest.FlakyProxy(t, sound.Endpoint, 1)
+	statetest.RunFlaky(t,
+		func(env string) (state.Driver, error) { return Open(t.Context(), flaky, env) },
+		func(env string) (state.Driver, error) { return Open(t.Context(), sound, env) })
+}
