@@ -20,12 +20,13 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the real binary through what a user would type.
 func TestScripts(t *testing.T) {
+	made := &programs{t: t, dir: t.TempDir(), done: map[string][]byte{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:               isolate,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "nosecret": noSecret},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip},
 	})
 }
 

@@ -108,7 +108,9 @@ Exit status: 0 done; 1 failed.`,
 }
 
 func (a *App) runSchema(ctx context.Context, out string) error {
-	schema, err := engine.Schema(ctx, a.Kinds)
+	o := a.engineOptions()
+	o.ProjectDir, o.Events = a.manifestDir(), a.notices()
+	schema, err := engine.Schema(ctx, a.Kinds, o)
 	if err != nil {
 		return err
 	}

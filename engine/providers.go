@@ -17,6 +17,7 @@ import (
 // first need, closed at the end.
 type pool struct {
 	project *Project
+	plugins *plugins
 	// scope answers for outputs that a provider's configuration refers to.
 	scope func() resource.Scope
 	// recorded are providers that only state knows of.
@@ -39,7 +40,7 @@ type instance struct {
 }
 
 func newPool(p *Project) *pool {
-	return &pool{project: p, instances: map[resource.Address]*instance{}, scope: func() resource.Scope { return unknownScope{} }}
+	return &pool{project: p, plugins: newPlugins(p.kinds, p.Dir, p.options), instances: map[resource.Address]*instance{}, scope: func() resource.Scope { return unknownScope{} }}
 }
 
 func (pl *pool) instance(id resource.Provider) *instance {
@@ -57,15 +58,20 @@ func (pl *pool) instance(id resource.Provider) *instance {
 func (pl *pool) ready(ctx context.Context, id resource.Provider) (*instance, error) {
 	in := pl.instance(id)
 	in.made.Do(func() {
-		factory, err := pl.project.kinds.Providers.Get(id.Kind)
-		if err != nil {
-			in.madeErr = fault.Wrap(fault.Config, err, "provider %q", id.Address)
+		if in.provider, in.madeErr = pl.make(ctx, id.Kind); in.madeErr != nil {
 			return
 		}
-		in.provider = factory(pl.project.host())
 		in.schema, in.madeErr = in.provider.Schema(ctx)
 	})
 	return in, in.madeErr
+}
+
+// make makes a provider: one that ships in the binary, else a plugin's.
+func (pl *pool) make(ctx context.Context, name string) (sdk.Provider, error) {
+	if factory, err := pl.project.kinds.Providers.Get(name); err == nil {
+		return factory(pl.project.host()), nil
+	}
+	return pl.plugins.provider(ctx, name)
 }
 
 // Schema returns the schema of a resource type, as plan and apply want it.
@@ -186,6 +192,7 @@ func (pl *pool) close(ctx context.Context) error {
 			errs = append(errs, c.Close(ctx))
 		}
 	}
+	errs = append(errs, pl.plugins.close(ctx))
 	return errors.Join(errs...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 
 	"github.com/gocodealone/wfctl/config"
 	"github.com/gocodealone/wfctl/fault"
@@ -39,6 +40,7 @@ func Validate(ctx context.Context, kinds Kinds, o Options) error {
 // provider for what a schema cannot say. All faults are in one list.
 func (p *Project) Validate(ctx context.Context) error {
 	v := &validation{project: p, ctx: ctx, checker: resolve.NewChecker(), bad: map[resource.Address]bool{}}
+	v.warm()
 	v.ground()
 	for _, d := range p.Set.Nodes {
 		if !v.bad[d.Provider().Address] {
@@ -73,11 +75,18 @@ func (v *validation) ground() {
 	}
 }
 
+// warm starts the providers of the file at once, so that their start-up times
+// do not add up. What fails is said where it is asked for.
+func (v *validation) warm() {
+	var wg sync.WaitGroup
+	for _, m := range v.project.Set.Providers {
+		wg.Go(func() { _, _ = v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: m.Kind}) })
+	}
+	wg.Wait()
+}
+
 // providerSchema is the schema of a kind of provider that the file declares.
 func (v *validation) providerSchema(kind string) (*sdk.Schema, error) {
-	if _, err := v.project.kinds.Providers.Get(kind); err != nil {
-		return nil, err
-	}
 	for _, m := range v.project.Set.Providers {
 		if m.Kind == kind {
 			in, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: kind})
@@ -168,21 +177,31 @@ func faultOf(err error, pos fault.Position) *fault.Error {
 }
 
 // Schema is the JSON Schema of the application file with the types of all
-// providers that are there.
-func Schema(ctx context.Context, kinds Kinds) (json.RawMessage, error) {
+// providers that are there: those that ship in the binary and those of the
+// plugins that o.ProjectDir pins and that are installed.
+func Schema(ctx context.Context, kinds Kinds, o Options) (schema json.RawMessage, err error) {
+	o.setDefaults()
 	types := map[string]json.RawMessage{}
+	add := func(s *sdk.Schema) {
+		for _, t := range s.Types {
+			types[t.Name] = t.Config
+		}
+	}
+	plugins := newPlugins(kinds, o.ProjectDir, o)
+	defer func() { err = errors.Join(err, plugins.close(ctx)) }()
+	if err := plugins.schemas(ctx, func(_ string, s *sdk.Schema) { add(s) }); err != nil {
+		return nil, err
+	}
 	for _, name := range kinds.Providers.Names() {
 		factory, err := kinds.Providers.Get(name)
 		if err != nil {
 			return nil, err
 		}
-		schema, err := factory(Host{}).Schema(ctx)
+		s, err := factory(Host{}).Schema(ctx)
 		if err != nil {
 			return nil, fault.Wrap(fault.Provider, err, "read the schema of provider %q", name)
 		}
-		for _, t := range schema.Types {
-			types[t.Name] = t.Config
-		}
+		add(s)
 	}
 	return config.Schema(types)
 }

@@ -64,6 +64,19 @@ func New(plugin, version string, platforms ...string) *Release {
 	return r.Sum()
 }
 
+// Program makes a release of a program that really runs on this machine, with
+// its own plugin.json. What it has for other platforms is as in New.
+func Program(plugin, version string, executable, descriptor []byte) *Release {
+	r := New(plugin, version)
+	exe := plugin
+	if runtime.GOOS == "windows" {
+		exe += ".exe"
+	}
+	name := r.Archive(Host())
+	r.Files[name] = Archive(filepath.Ext(name), File{Name: exe, Body: executable, Mode: 0o755}, File{Name: "plugin.json", Body: descriptor})
+	return r.Sum()
+}
+
 // Descriptor is a plugin.json.
 func Descriptor(plugin, version string) []byte {
 	return fmt.Appendf(nil, `{"name": %q, "version": %q, "protocol": 1, "provides": {"providers": [%q]}}`, plugin, version, plugin+"-kind")
