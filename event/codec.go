@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -23,13 +24,11 @@ func Encode(e Event) ([]byte, error) {
 // Decode reads what Encode wrote. A kind that this version does not know is
 // a Notice that says so: a newer wfctl may have written it.
 func Decode(raw []byte) (Event, error) {
-	var head struct {
-		Event string `json:"event"`
+	kind, err := kindOf(raw)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(raw, &head); err != nil {
-		return nil, fmt.Errorf("read an event: %w", err)
-	}
-	switch head.Event {
+	switch kind {
 	case "run.started":
 		return decode[RunStarted](raw)
 	case "plan.ready":
@@ -55,7 +54,24 @@ func Decode(raw []byte) (Event, error) {
 	case "run.finished":
 		return decode[RunFinished](raw)
 	}
-	return Notice{Level: "info", Message: fmt.Sprintf("an event %q, which this version of wfctl does not know", head.Event)}, nil
+	return Notice{Level: "info", Message: fmt.Sprintf("an event %q, which this version of wfctl does not know", kind)}, nil
+}
+
+// kindOf reads the kind, which Encode writes first; reading the object twice
+// for it would cost as much as the rest.
+func kindOf(raw []byte) (string, error) {
+	if rest, ok := bytes.CutPrefix(raw, []byte(`{"event":"`)); ok {
+		if kind, _, ok := bytes.Cut(rest, []byte{'"'}); ok {
+			return string(kind), nil
+		}
+	}
+	var head struct {
+		Event string `json:"event"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return "", fmt.Errorf("read an event: %w", err)
+	}
+	return head.Event, nil
 }
 
 func decode[E Event](raw []byte) (Event, error) {
