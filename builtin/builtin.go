@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 
 	"github.com/gocodealone/wfctl/engine"
+	"github.com/gocodealone/wfctl/event"
+	eventpostgres "github.com/gocodealone/wfctl/event/postgres"
+	eventsqlite "github.com/gocodealone/wfctl/event/sqlite"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/provider/core"
@@ -38,6 +41,7 @@ func Kinds() engine.Kinds {
 			"postgres": {Schema: json.RawMessage(postgres.Schema), Open: openPostgres},
 			"memory":   {Schema: json.RawMessage(memoryOptions), Open: openMemory},
 		}),
+		Events:    openEvents,
 		Supervise: func(ctx context.Context, args []string) error { return local.Supervise(ctx, args, os.Stderr) },
 	}
 }
@@ -74,6 +78,15 @@ func openPostgres(ctx context.Context, req engine.BackendRequest) (state.Driver,
 		return nil, fault.Wrap(fault.Config, err, "iac.state: read the options of postgres")
 	}
 	return postgres.Open(ctx, o, req.Project+"/"+req.Environment)
+}
+
+// openEvents opens the history of runs: .wfctl/events.db, or the PostgreSQL
+// database that WFCTL_EVENTS names.
+func openEvents(ctx context.Context, src engine.EventSource) (event.Driver, error) {
+	if url, ok := src.Getenv("WFCTL_EVENTS"); ok && url != "" {
+		return eventpostgres.Open(ctx, url, "")
+	}
+	return eventsqlite.Open(ctx, filepath.Join(src.ProjectDir, ".wfctl", "events.db"))
 }
 
 func openMemory(context.Context, engine.BackendRequest) (state.Driver, error) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/state"
@@ -21,6 +22,8 @@ type Kinds struct {
 	Providers kind.Set[ProviderFactory]
 	// Supervise is the process that provider local leaves behind.
 	Supervise func(ctx context.Context, args []string) error
+	// Events opens the history of runs; nil keeps none.
+	Events func(ctx context.Context, src EventSource) (event.Driver, error)
 	// Backends opens state backends by name.
 	Backends kind.Set[Backend]
 }

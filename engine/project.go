@@ -45,7 +45,9 @@ type Project struct {
 	kinds   Kinds
 	options Options
 	events  event.Sink
-	pool    *pool
+	// recorder stores the events; nil where nothing does.
+	recorder *event.Recorder
+	pool     *pool
 }
 
 // Open loads the application file and resolves it. Nothing of the platform
@@ -55,6 +57,7 @@ func Open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.record(ctx)
 	for _, w := range p.Set.Warnings {
 		p.warn(w)
 	}
@@ -111,7 +114,13 @@ func (o *Options) setDefaults() {
 }
 
 // Close ends what the project holds open.
-func (p *Project) Close(ctx context.Context) error { return p.pool.close(ctx) }
+func (p *Project) Close(ctx context.Context) error {
+	err := p.pool.close(ctx)
+	if p.recorder != nil {
+		err = errors.Join(err, p.recorder.Close())
+	}
+	return err
+}
 
 // Environment is what the project was resolved for.
 func (p *Project) Environment() resource.Environment { return p.Set.Environment }

@@ -1,0 +1,107 @@
+package event
+
+import (
+	"context"
+	"sync"
+)
+
+// A Recorder is a sink that stores what it receives. What comes before the
+// run is opened waits for it, so that a command that changes nothing leaves
+// no trace. Emit does not wait for the disk; Flush does.
+type Recorder struct {
+	open func(context.Context) (*Store, error)
+	lost func(error)
+	ctx  context.Context
+
+	mu      sync.Mutex
+	cond    *sync.Cond
+	run     string
+	pending []Event
+	busy    bool
+	broken  bool
+	store   *Store
+}
+
+// NewRecorder makes a recorder. open is called once there is something to
+// store; lost is told, once, that events cannot be stored: the history must
+// not stop the work. The context's end does not end what is under way.
+func NewRecorder(ctx context.Context, open func(context.Context) (*Store, error), lost func(error)) *Recorder {
+	r := &Recorder{open: open, lost: lost, ctx: context.WithoutCancel(ctx)}
+	r.cond = sync.NewCond(&r.mu)
+	return r
+}
+
+// earlyLimit is how many events wait for a run to be opened.
+const earlyLimit = 1000
+
+// Emit implements Sink.
+func (r *Recorder) Emit(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken {
+		return
+	}
+	if opened, ok := e.(RunStarted); ok {
+		r.run = opened.Run
+		r.pending = append([]Event{e}, r.pending...) // what came before belongs to it
+	} else if r.run != "" || len(r.pending) < earlyLimit {
+		r.pending = append(r.pending, e)
+	}
+	if r.run == "" || r.busy {
+		return
+	}
+	r.busy = true
+	go r.drain()
+}
+
+// drain stores what is pending until nothing is.
+func (r *Recorder) drain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.pending) > 0 && !r.broken {
+		events := r.pending
+		r.pending = nil
+		r.mu.Unlock()
+		err := r.append(events)
+		r.mu.Lock()
+		if err != nil {
+			r.broken = true
+			r.lost(err)
+		}
+	}
+	if r.broken {
+		r.pending = nil
+	}
+	r.busy = false
+	r.cond.Broadcast()
+}
+
+func (r *Recorder) append(events []Event) error {
+	if r.store == nil {
+		store, err := r.open(r.ctx)
+		if err != nil {
+			return err
+		}
+		r.store = store
+	}
+	_, err := r.store.Append(r.ctx, r.run, events...)
+	return err
+}
+
+// Flush waits until everything that was emitted is stored.
+func (r *Recorder) Flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.busy {
+		r.cond.Wait()
+	}
+}
+
+// Close flushes and closes the store.
+func (r *Recorder) Close() error {
+	r.Flush()
+	if r.store == nil {
+		return nil
+	}
+	return r.store.Close()
+}
