@@ -43,6 +43,8 @@ func Decode(raw []byte) (Event, error) {
 		return decode[NodeWarning](raw)
 	case "node.finished":
 		return decode[NodeFinished](raw)
+	case "steps.planned":
+		return decode[StepsPlanned](raw)
 	case "approval.requested":
 		return decode[ApprovalRequested](raw)
 	case "approval.given":

@@ -121,6 +121,23 @@ type NodeFinished struct {
 	Withheld []string        `json:"withheld,omitempty"`
 }
 
+// StepsPlanned says which steps a pipeline has, before any of them starts.
+type StepsPlanned struct {
+	Pipeline string `json:"pipeline"`
+	// Inputs is a JSON object without those that are private.
+	Inputs json.RawMessage `json:"inputs,omitempty"`
+	Steps  []PlannedStep   `json:"steps"`
+}
+
+// PlannedStep is a step that has not started.
+type PlannedStep struct {
+	Name  string   `json:"name"`
+	Type  string   `json:"type"`
+	Needs []string `json:"needs,omitempty"`
+	// Group is steps, on_failure or always.
+	Group string `json:"group"`
+}
+
 // ApprovalRequested: a step waits for a person.
 type ApprovalRequested struct {
 	Address string    `json:"address"`
@@ -176,6 +193,9 @@ func (Notice) Kind() string       { return "notice" }
 func (RunFinished) Kind() string  { return "run.finished" }
 
 // Kind implements Event.
+func (StepsPlanned) Kind() string { return "steps.planned" }
+
+// Kind implements Event.
 func (ApprovalRequested) Kind() string { return "approval.requested" }
 
 // Kind implements Event.
@@ -194,6 +214,7 @@ func (NodeFinished) sealed() {}
 func (Notice) sealed()       {}
 func (RunFinished) sealed()  {}
 
+func (StepsPlanned) sealed()      {}
 func (ApprovalRequested) sealed() {}
 func (ApprovalGiven) sealed()     {}
 func (Published) sealed()         {}

@@ -18,7 +18,7 @@ type Recorder struct {
 	run     string
 	pending []Event
 	busy    bool
-	broken  bool
+	err     error
 	store   *Store
 }
 
@@ -38,7 +38,7 @@ const earlyLimit = 1000
 func (r *Recorder) Emit(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.broken {
+	if r.err != nil {
 		return
 	}
 	if opened, ok := e.(RunStarted); ok {
@@ -58,18 +58,18 @@ func (r *Recorder) Emit(e Event) {
 func (r *Recorder) drain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.pending) > 0 && !r.broken {
+	for len(r.pending) > 0 && r.err == nil {
 		events := r.pending
 		r.pending = nil
 		r.mu.Unlock()
 		err := r.append(events)
 		r.mu.Lock()
 		if err != nil {
-			r.broken = true
+			r.err = err
 			r.lost(err)
 		}
 	}
-	if r.broken {
+	if r.err != nil {
 		r.pending = nil
 	}
 	r.busy = false
@@ -88,18 +88,20 @@ func (r *Recorder) append(events []Event) error {
 	return err
 }
 
-// Flush waits until everything that was emitted is stored.
-func (r *Recorder) Flush() {
+// Flush waits until everything that was emitted is stored, and tells whether
+// it could be.
+func (r *Recorder) Flush() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.busy {
 		r.cond.Wait()
 	}
+	return r.err
 }
 
 // Close flushes and closes the store.
 func (r *Recorder) Close() error {
-	r.Flush()
+	_ = r.Flush() // it was told
 	if r.store == nil {
 		return nil
 	}

@@ -60,7 +60,7 @@ func TestRecorderTellsOnceThatItCannot(t *testing.T) {
 	r.Emit(event.RunStarted{Run: "a"})
 	for range 10 {
 		r.Emit(event.Notice{Message: "x"})
-		r.Flush()
+		_ = r.Flush()
 	}
 	if err := r.Close(); err != nil || told != 1 {
 		t.Errorf("told %d times, %v", told, err)

@@ -13,6 +13,7 @@ type Status string
 // interrupted; only who can look at processes knows, and sets Interrupted.
 const (
 	Running     Status = "running"
+	Pending     Status = "pending"
 	Waiting     Status = "waiting" // for an approval
 	Succeeded   Status = "done"
 	Broken      Status = "failed"
@@ -72,12 +73,16 @@ type Step struct {
 	Lines    int             `json:"lines,omitempty"`
 	Outputs  json.RawMessage `json:"outputs,omitempty"`
 	Withheld []string        `json:"withheld,omitempty"`
+	Needs    []string        `json:"needs,omitempty"`
+	Group    string          `json:"group,omitempty"`
 }
 
 // Timeline is a run and its steps in the order in which they began.
 type Timeline struct {
-	Run   Run    `json:"run"`
-	Steps []Step `json:"steps"`
+	Run Run `json:"run"`
+	// Inputs are those of the pipeline.
+	Inputs json.RawMessage `json:"inputs,omitempty"`
+	Steps  []Step          `json:"steps"`
 	// Seq is the number of the last event in it.
 	Seq uint64 `json:"seq"`
 }
@@ -138,6 +143,14 @@ func (f *fold) add(seq uint64, e Event) {
 			s.Started, s.Action, s.Type, s.Name = e.At, e.Action, e.Type, e.Name
 		}
 		s.Status, s.Ended, s.Error, s.Hint, s.Reason = Running, time.Time{}, "", "", ""
+	case StepsPlanned:
+		f.Inputs = e.Inputs
+		for _, p := range e.Steps {
+			if _, ok := f.index[stepKey{"", p.Name}]; !ok {
+				s := f.step("", p.Name)
+				s.Type, s.Status, s.Needs, s.Group = p.Type, Pending, p.Needs, p.Group
+			}
+		}
 	case NodeProgress:
 		s := f.step(e.Parent, e.Address)
 		s.Message, s.Fraction = e.Message, max(e.Fraction, 0)

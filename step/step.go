@@ -49,9 +49,9 @@ type Context struct {
 	Dir string
 	// Secrets are texts that nothing may show.
 	Secrets []string
-	// Events takes progress and the events of what the step is made of; they
-	// become parts of the step.
-	Events event.Sink
+	// Events takes the events of what the step is made of: they become parts
+	// of the step. Self takes those of the step itself.
+	Events, Self event.Sink
 	// Ask waits for a person's answer to a question.
 	Ask func(ctx context.Context, question string) (event.ApprovalGiven, error)
 	// Publish stores an event of the user's own in the run.
@@ -60,7 +60,12 @@ type Context struct {
 
 // Log emits a line of output, without secrets.
 func (c *Context) Log(line string) {
-	c.Events.Emit(event.NodeLog{Address: c.Name, Line: c.Mask(line)})
+	c.Self.Emit(event.NodeLog{Address: c.Name, Line: c.Mask(line)})
+}
+
+// Progress tells what the step is at.
+func (c *Context) Progress(message string) {
+	c.Self.Emit(event.NodeProgress{Address: c.Name, Message: c.Mask(message), Fraction: -1})
 }
 
 // Masked stands for what is not shown.

@@ -131,6 +131,7 @@ func Every() []event.Event {
 		event.NodeProgress{Address: "db", Message: "half", Fraction: 0.5},
 		event.NodeLog{Address: "db", Line: "a line"},
 		event.NodeWarning{Address: "db", Message: "w", Hint: "h"},
+		event.StepsPlanned{Pipeline: "release", Inputs: []byte(`{"v":"1"}`), Steps: []event.PlannedStep{{Name: "build", Type: "container_build", Needs: []string{"x"}, Group: "steps"}}},
 		event.ApprovalRequested{Address: "gate", Message: "really?", At: at},
 		event.ApprovalGiven{Address: "gate", Approved: true, By: "ann", Via: "page", At: at},
 		event.Published{Address: "tell", Topic: "released", Data: []byte(`{"v":1}`), At: at},
