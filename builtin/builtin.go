@@ -22,6 +22,15 @@ import (
 	"github.com/gocodealone/wfctl/state/memory"
 	"github.com/gocodealone/wfctl/state/postgres"
 	"github.com/gocodealone/wfctl/state/sqlite"
+	"github.com/gocodealone/wfctl/step"
+	"github.com/gocodealone/wfctl/step/approval"
+	"github.com/gocodealone/wfctl/step/command"
+	httpstep "github.com/gocodealone/wfctl/step/http"
+	"github.com/gocodealone/wfctl/step/jq"
+	projectstep "github.com/gocodealone/wfctl/step/project"
+	"github.com/gocodealone/wfctl/step/publish"
+	"github.com/gocodealone/wfctl/step/validate"
+	verifystep "github.com/gocodealone/wfctl/step/verify"
 )
 
 // version is set by the release build.
@@ -42,6 +51,7 @@ func Kinds() engine.Kinds {
 			"memory":   {Schema: json.RawMessage(memoryOptions), Open: openMemory},
 		}),
 		Events:    openEvents,
+		Steps:     steps,
 		Supervise: func(ctx context.Context, args []string) error { return local.Supervise(ctx, args, os.Stderr) },
 	}
 }
@@ -78,6 +88,23 @@ func openPostgres(ctx context.Context, req engine.BackendRequest) (state.Driver,
 		return nil, fault.Wrap(fault.Config, err, "iac.state: read the options of postgres")
 	}
 	return postgres.Open(ctx, o, req.Project+"/"+req.Environment)
+}
+
+// steps is the table of step kinds.
+func steps(h *engine.StepHost) kind.Set[step.Kind] {
+	return kind.NewSet("step type", map[string]step.Kind{
+		"approval":        approval.Kind(),
+		"command":         command.Kind(),
+		"container_build": projectstep.ContainerBuild(h, h),
+		"deploy_verify":   verifystep.Kind(),
+		"http":            httpstep.Kind(nil),
+		"infra_apply":     projectstep.InfraApply(h),
+		"infra_outputs":   projectstep.InfraOutputs(h),
+		"jq":              jq.Kind(),
+		"migrate":         projectstep.Migrate(h),
+		"publish":         publish.Kind(),
+		"validate":        validate.Kind(h.Dir()),
+	})
 }
 
 // openEvents opens the history of runs: .wfctl/events.db, or the PostgreSQL

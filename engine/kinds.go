@@ -11,6 +11,7 @@ import (
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/state"
+	"github.com/gocodealone/wfctl/step"
 )
 
 // Kinds is what ships in the binary: a table per kind. Package builtin fills
@@ -22,6 +23,8 @@ type Kinds struct {
 	Providers kind.Set[ProviderFactory]
 	// Supervise is the process that provider local leaves behind.
 	Supervise func(ctx context.Context, args []string) error
+	// Steps makes the table of step kinds for a run of a pipeline.
+	Steps func(*StepHost) kind.Set[step.Kind]
 	// Events opens the history of runs; nil keeps none.
 	Events func(ctx context.Context, src EventSource) (event.Driver, error)
 	// Backends opens state backends by name.

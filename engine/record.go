@@ -86,6 +86,9 @@ func hintOf(err error) string {
 	return ""
 }
 
+// userName is who runs this process.
+func userName() string { return state.Self("", "", time.Time{}).Who }
+
 // Abandoned tells whether the process of a run is known to be gone.
 func Abandoned(r event.Run) bool {
 	var h state.Holder

@@ -23,6 +23,8 @@ const (
 	ModuleNodes
 	// ImageNodes: images alone (build).
 	ImageNodes
+	// MigrationNodes: migrations alone (a pipeline's step).
+	MigrationNodes
 )
 
 // PlanOptions say what to plan.
@@ -119,6 +121,8 @@ func selected(n Nodes, addr resource.Address) bool {
 		return kind == ""
 	case ImageNodes:
 		return kind == resource.ImagePrefix
+	case MigrationNodes:
+		return kind == resource.MigrationPrefix
 	}
 	return true
 }

@@ -77,15 +77,44 @@ func (r *Recorder) drain() {
 }
 
 func (r *Recorder) append(events []Event) error {
-	if r.store == nil {
-		store, err := r.open(r.ctx)
-		if err != nil {
+	r.mu.Lock()
+	store, run := r.store, r.run
+	r.mu.Unlock()
+	if store == nil {
+		var err error
+		if store, err = r.open(r.ctx); err != nil {
 			return err
+		}
+		r.mu.Lock()
+		r.store = store
+		r.mu.Unlock()
+	}
+	_, err := store.Append(r.ctx, run, events...)
+	return err
+}
+
+// Store opens the store, if it is not open yet.
+func (r *Recorder) Store(ctx context.Context) (*Store, error) {
+	if err := r.Flush(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.store == nil {
+		store, err := r.open(ctx)
+		if err != nil {
+			return nil, err
 		}
 		r.store = store
 	}
-	_, err := r.store.Append(r.ctx, r.run, events...)
-	return err
+	return r.store, nil
+}
+
+// Adopt makes what comes a part of a run that is open already.
+func (r *Recorder) Adopt(run string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run = run
 }
 
 // Flush waits until everything that was emitted is stored, and tells whether
