@@ -12,6 +12,18 @@ import (
 	"github.com/gocodealone/wfctl/resolve"
 )
 
+// InputText is an input as the command line has it: JSON, unless the schema
+// says that it is a string.
+type InputText string
+
+func (t InputText) value(schema map[string]any) any {
+	var v any
+	if schema["type"] == "string" || json.Unmarshal([]byte(t), &v) != nil {
+		return string(t)
+	}
+	return v
+}
+
 // SetInputs checks inputs against the pipeline's schema and fills in its
 // defaults. What the schema marks as writeOnly is private: it is neither shown
 // nor stored.
@@ -26,6 +38,12 @@ func (r *PipelineRun) SetInputs(given map[string]any) error {
 		given = map[string]any{}
 	}
 	properties, _ := schema["properties"].(map[string]any)
+	for name, v := range given {
+		if text, ok := v.(InputText); ok {
+			p, _ := properties[name].(map[string]any)
+			given[name] = text.value(p)
+		}
+	}
 	for name, p := range properties {
 		p, _ := p.(map[string]any)
 		if private, _ := p["writeOnly"].(bool); private {

@@ -179,6 +179,23 @@ func findConfig(o Options) (string, error) {
 		WithHint("name the file with --config, or start a project with `wfctl init`")
 }
 
+// ProjectDir finds the folder of wfctl.yaml and .wfctl, whatever is in the
+// application file; without one it is the current folder.
+func ProjectDir(o Options) (string, error) {
+	base, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return "", fault.Wrap(fault.Environment, err, "find the folder %q", o.Dir)
+	}
+	path, err := findConfig(o)
+	switch {
+	case err == nil:
+		base = filepath.Dir(path)
+	case o.Config != "":
+		return "", err
+	}
+	return projectDir(o, base)
+}
+
 func projectDir(o Options, base string) (string, error) {
 	if o.ProjectDir == "" {
 		return base, nil
