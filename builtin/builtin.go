@@ -25,12 +25,14 @@ import (
 	"github.com/gocodealone/wfctl/step"
 	"github.com/gocodealone/wfctl/step/approval"
 	"github.com/gocodealone/wfctl/step/command"
+	"github.com/gocodealone/wfctl/step/golang"
 	httpstep "github.com/gocodealone/wfctl/step/http"
 	"github.com/gocodealone/wfctl/step/jq"
 	projectstep "github.com/gocodealone/wfctl/step/project"
 	"github.com/gocodealone/wfctl/step/publish"
 	"github.com/gocodealone/wfctl/step/validate"
 	verifystep "github.com/gocodealone/wfctl/step/verify"
+	"github.com/gocodealone/wfctl/step/wasm"
 )
 
 // version is set by the release build.
@@ -52,6 +54,7 @@ func Kinds() engine.Kinds {
 		}),
 		Events:    openEvents,
 		Steps:     steps,
+		Component: func(ctx context.Context) error { return golang.Serve(ctx, os.Stdin, os.Stdout) },
 		Supervise: func(ctx context.Context, args []string) error { return local.Supervise(ctx, args, os.Stderr) },
 	}
 }
@@ -92,11 +95,14 @@ func openPostgres(ctx context.Context, req engine.BackendRequest) (state.Driver,
 
 // steps is the table of step kinds.
 func steps(h *engine.StepHost) kind.Set[step.Kind] {
+	workers := &golang.Workers{Command: componentCommand()}
+	h.AtEnd(workers.Close)
 	return kind.NewSet("step type", map[string]step.Kind{
 		"approval":        approval.Kind(),
 		"command":         command.Kind(),
 		"container_build": projectstep.ContainerBuild(h, h),
 		"deploy_verify":   verifystep.Kind(),
+		"go":              golang.Kind(h.Dir(), workers),
 		"http":            httpstep.Kind(nil),
 		"infra_apply":     projectstep.InfraApply(h),
 		"infra_outputs":   projectstep.InfraOutputs(h),
@@ -104,7 +110,17 @@ func steps(h *engine.StepHost) kind.Set[step.Kind] {
 		"migrate":         projectstep.Migrate(h),
 		"publish":         publish.Kind(),
 		"validate":        validate.Kind(h.Dir()),
+		"wasm":            wasm.Kind(h.Dir()),
 	})
+}
+
+// componentCommand is this binary as the worker of steps of type go.
+func componentCommand() []string {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	return []string{self, "__component"}
 }
 
 // openEvents opens the history of runs: .wfctl/events.db, or the PostgreSQL

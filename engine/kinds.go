@@ -23,6 +23,8 @@ type Kinds struct {
 	Providers kind.Set[ProviderFactory]
 	// Supervise is the process that provider local leaves behind.
 	Supervise func(ctx context.Context, args []string) error
+	// Component is the process that runs the user's own code.
+	Component func(ctx context.Context) error
 	// Steps makes the table of step kinds for a run of a pipeline.
 	Steps func(*StepHost) kind.Set[step.Kind]
 	// Events opens the history of runs; nil keeps none.

@@ -104,6 +104,7 @@ type RunOptions struct {
 
 // Run runs the pipeline as a run that is recorded.
 func (r *PipelineRun) Run(ctx context.Context, o RunOptions) (pipeline.Summary, error) {
+	defer r.host.end()
 	p := r.project
 	if p.recorder == nil {
 		return pipeline.Summary{}, fault.New(fault.Internal, "this build keeps no events, and a pipeline needs them")

@@ -20,6 +20,16 @@ import (
 type StepHost struct {
 	project *Project
 	change  sync.Mutex
+	atEnd   []func()
+}
+
+// AtEnd has something done when the run is over.
+func (h *StepHost) AtEnd(do func()) { h.atEnd = append(h.atEnd, do) }
+
+func (h *StepHost) end() {
+	for _, do := range h.atEnd {
+		do()
+	}
 }
 
 // Dir is the folder of the application file.
