@@ -47,8 +47,8 @@ func shot(t *testing.T, ctx context.Context, name string) {
 	if dir == "" {
 		return
 	}
-	var png []byte
-	if err := chromedp.Run(ctx, chromedp.FullScreenshot(&png, 90)); err != nil {
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
@@ -64,13 +64,19 @@ func TestBrowserFollowsARun(t *testing.T) {
 	s.begin(t)
 	has := func(what, want string) {
 		t.Helper()
-		if err := chromedp.Run(ctx, chromedp.Poll(fmt.Sprintf("(%s) === %q", what, want), nil, chromedp.WithPollingTimeout(10*time.Second))); err != nil {
-			var got string
-			_ = chromedp.Run(ctx, chromedp.Evaluate("String("+what+")", &got))
-			t.Fatalf("%s is %q, want %q: %v", what, got, want, err)
+		var err error
+		for range 20 { // a page that is being left ends the look at it
+			if _, err = chromedp.Run(ctx, chromedp.Poll[bool](fmt.Sprintf("(%s) === %q", what, want), chromedp.WithPollingTimeout(5*time.Second))); err == nil {
+				return
+			}
+			if !strings.Contains(err.Error(), "navigated") && !strings.Contains(err.Error(), "context with specified id") {
+				break
+			}
 		}
+		got, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("String("+what+")"))
+		t.Fatalf("%s is %q, want %q: %v", what, got, want, err)
 	}
-	if err := chromedp.Run(ctx, chromedp.Navigate(s.server.URL()), chromedp.WaitVisible("table"), chromedp.Click("tbody a"), chromedp.WaitVisible("#timeline")); err != nil {
+	if err := do(ctx, chromedp.Navigate(s.server.URL()), chromedp.WaitVisible("table"), chromedp.Click("tbody a"), chromedp.WaitVisible("#timeline")); err != nil {
 		t.Fatal(err)
 	}
 	status := func(step string) string {
@@ -85,7 +91,7 @@ func TestBrowserFollowsARun(t *testing.T) {
 		fmt.Fprintf(&want, "line %d\n", i)
 		s.add(t, event.NodeLog{Address: "build", Line: fmt.Sprintf("line %d", i)})
 		if i == 25 {
-			if err := chromedp.Run(ctx, chromedp.Reload(), chromedp.WaitVisible("#timeline")); err != nil {
+			if err := do(ctx, chromedp.Reload(), chromedp.WaitVisible("#timeline")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -100,7 +106,7 @@ func TestBrowserFollowsARun(t *testing.T) {
 	has(status("db"), "done")
 	has(status("gate"), "waiting")
 	shot(t, ctx, "run-waiting")
-	if err := chromedp.Run(ctx, chromedp.Click(`button[value="approve"]`), chromedp.WaitVisible("#timeline")); err != nil {
+	if err := do(ctx, chromedp.Click(`button[value="approve"]`), chromedp.WaitVisible("#timeline")); err != nil {
 		t.Fatal(err)
 	}
 	has(status("gate"), "running")
@@ -147,8 +153,10 @@ const contrast = `(() => {
 func (s *site) look(t *testing.T, ctx context.Context, path string, dark bool) {
 	t.Helper()
 	scheme := map[bool]string{false: "light", true: "dark"}[dark]
-	var bad string
-	err := chromedp.Run(ctx, emulate(scheme), chromedp.Navigate(s.URL+path), chromedp.WaitVisible("main"), chromedp.Evaluate(contrast, &bad))
+	if err := do(ctx, emulate(scheme), chromedp.Navigate(s.URL+path), chromedp.WaitVisible("main")); err != nil {
+		t.Fatal(err)
+	}
+	bad, err := chromedp.Run(ctx, chromedp.Evaluate[string](contrast))
 	if err != nil || bad != "" {
 		t.Errorf("%s in %s: %s %v", path, scheme, bad, err)
 	}

@@ -127,7 +127,7 @@ func (s *Server) addLogs(ctx context.Context, p *runPage, t *event.Timeline) err
 		}
 		p.Ended = rec.At
 	}
-	if t.Run.Ended.After(p.Ended) {
+	if !t.Run.Ended.IsZero() {
 		p.Ended = t.Run.Ended
 	}
 	total := max(p.Ended.Sub(t.Run.Started), time.Millisecond)

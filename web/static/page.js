@@ -84,6 +84,7 @@ function follow(list) {
         break;
       }
       case "run.finished": {
+        now = at;
         const state = e.failed > 0 || e.error ? "failed" : "done";
         const cell = document.getElementById("run-status");
         cell.replaceChildren(tag("span", "status " + state, state));
