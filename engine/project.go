@@ -117,7 +117,7 @@ func (o *Options) setDefaults() {
 func (p *Project) Close(ctx context.Context) error {
 	err := p.pool.close(ctx)
 	if p.recorder != nil {
-		err = errors.Join(err, p.recorder.Close())
+		err = errors.Join(err, p.recorder.Prune(p.options.Now().Add(-keepFor), keepRuns), p.recorder.Close())
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package event
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // A Recorder is a sink that stores what it receives. What comes before the
@@ -126,6 +127,15 @@ func (r *Recorder) Flush() error {
 		r.cond.Wait()
 	}
 	return r.err
+}
+
+// Prune removes old runs from a store that was used; it costs a look.
+func (r *Recorder) Prune(before time.Time, keep int) error {
+	if err := r.Flush(); err != nil || r.store == nil {
+		return nil //nolint:nilerr // it was told
+	}
+	_, err := r.store.Prune(r.ctx, before, keep)
+	return err
 }
 
 // Close flushes and closes the store.
