@@ -16,7 +16,7 @@ const Schema = `{
       "items": {
         "type": "object",
         "additionalProperties": false,
-        "oneOf": [{"required": ["url"]}, {"required": ["tcp"]}, {"required": ["grpc"]}, {"required": ["dns"]}],
+        "oneOf": [{"required": ["url"]}, {"required": ["tcp"]}, {"required": ["grpc"]}, {"required": ["dns"]}, {"required": ["sql"]}],
         "properties": {
           "name": {"type": "string", "description": "What reports call it."},
           "url": {"type": "string", "description": "An HTTP address to ask."},
@@ -24,6 +24,7 @@ const Schema = `{
           "grpc": {"type": "string", "description": "HOST:PORT of a server with grpc.health.v1.Health; with tls where that is set."},
           "grpc_service": {"type": "string", "description": "The service to ask for; by default the server as a whole."},
           "dns": {"type": "string", "description": "A name that must resolve."},
+          "sql": {"type": "string", "description": "The URL of a database that must answer: postgres://… or sqlite:FILE."},
           "method": {"type": "string", "default": "GET"},
           "headers": {"type": "object", "additionalProperties": {"type": "string"}},
           "body": {"type": "string"},
