@@ -25,6 +25,8 @@ const (
 	ImageNodes
 	// MigrationNodes: migrations alone (a pipeline's step).
 	MigrationNodes
+	// GateNodes: gates alone (ci run --phase verify).
+	GateNodes
 )
 
 // PlanOptions say what to plan.
@@ -123,6 +125,8 @@ func selected(n Nodes, addr resource.Address) bool {
 		return kind == resource.ImagePrefix
 	case MigrationNodes:
 		return kind == resource.MigrationPrefix
+	case GateNodes:
+		return kind == resource.GatePrefix
 	}
 	return true
 }
