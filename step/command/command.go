@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,9 +150,8 @@ func (p *program) failed(ctx context.Context, err error, code int, tails ...[]st
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s was stopped: %w", p.argv[0], context.Cause(ctx))
 	}
-	var start *exec.Error
-	if errors.As(err, &start) {
-		return fault.Wrap(fault.NotFound, start.Err, "run %q", p.argv[0]).WithHint("install it, or put its folder on PATH")
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return fault.Wrap(fault.NotFound, errors.Unwrap(err), "run %q", p.argv[0]).WithHint("install it, or put its folder on PATH")
 	}
 	f := fault.New(fault.Provider, "%s ended with status %d", p.argv[0], code)
 	if code < 0 {
