@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -152,12 +151,8 @@ func Permanent(err error) error {
 // the configuration, a refusal, or the end of the run.
 func Retryable(err error) bool {
 	var p permanent
-	var network net.Error
-	switch {
-	case err == nil, errors.As(err, &p), errors.Is(err, context.Canceled):
+	if err == nil || errors.As(err, &p) || errors.Is(err, context.Canceled) {
 		return false
-	case errors.As(err, &network):
-		return true
 	}
 	switch fault.CodeOf(err) {
 	case fault.Usage, fault.Refused, fault.Config, fault.NotFound, fault.Integrity, fault.Interrupted:
