@@ -68,7 +68,7 @@ func build(t *testing.T) string {
 func TestModule(t *testing.T) {
 	dir := build(t)
 	run := func(do string) (map[string]any, error) {
-		o, _ := json.Marshal(map[string]any{"file": "m.wasm", "input": map[string]any{"do": do}, "limits": map[string]any{"time": "4s", "memory": 64}})
+		o, _ := json.Marshal(map[string]any{"file": "m.wasm", "input": map[string]any{"do": do}, "limits": map[string]any{"time": map[bool]string{true: "2s", false: "30s"}[do == "loop"], "memory": 64}})
 		s, err := wasm.Kind(dir).Prepare(o)
 		if err != nil {
 			return nil, err
@@ -79,7 +79,7 @@ func TestModule(t *testing.T) {
 	if out, err := run("look"); err != nil || out["seen"] != false || out["env"] != 0.0 {
 		t.Errorf("it sees the machine: %v, %v", out, err)
 	}
-	for do, want := range map[string]string{"loop": "longer than its limit of 4s", "eat": "more memory than its limit of 64 MiB", "panic": "status 2"} {
+	for do, want := range map[string]string{"loop": "longer than its limit of 2s", "eat": "more memory than its limit of 64 MiB", "panic": "status 2"} {
 		if _, err := run(do); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", do, err, want)
 		}
