@@ -12,6 +12,7 @@ import (
 	"github.com/gocodealone/wfctl/event"
 	eventpostgres "github.com/gocodealone/wfctl/event/postgres"
 	eventsqlite "github.com/gocodealone/wfctl/event/sqlite"
+	"github.com/gocodealone/wfctl/event/trace"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/provider/core"
@@ -53,6 +54,7 @@ func Kinds() engine.Kinds {
 			"memory":   {Schema: json.RawMessage(memoryOptions), Open: openMemory},
 		}),
 		Events:    openEvents,
+		Trace:     openTrace,
 		Steps:     steps,
 		Component: func(ctx context.Context) error { return golang.Serve(ctx, os.Stdin, os.Stdout) },
 		Supervise: func(ctx context.Context, args []string) error { return local.Supervise(ctx, args, os.Stderr) },
@@ -121,6 +123,19 @@ func componentCommand() []string {
 		self = os.Args[0]
 	}
 	return []string{self, "__component"}
+}
+
+// openTrace sends runs to the collector that the variables of OpenTelemetry
+// name.
+func openTrace(ctx context.Context, getenv func(string) (string, bool)) (event.Sink, func(context.Context) error, error) {
+	if !trace.Wanted(getenv) {
+		return nil, nil, nil
+	}
+	s, err := trace.Open(ctx, version)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.Close, nil
 }
 
 // openEvents opens the history of runs: .wfctl/events.db, or the PostgreSQL

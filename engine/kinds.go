@@ -27,6 +27,9 @@ type Kinds struct {
 	Component func(ctx context.Context) error
 	// Steps makes the table of step kinds for a run of a pipeline.
 	Steps func(*StepHost) kind.Set[step.Kind]
+	// Trace sends runs elsewhere, as far as the environment asks for it; the
+	// sink is nil where it does not.
+	Trace func(ctx context.Context, getenv func(string) (string, bool)) (event.Sink, func(context.Context) error, error)
 	// Events opens the history of runs; nil keeps none.
 	Events func(ctx context.Context, src EventSource) (event.Driver, error)
 	// Backends opens state backends by name.

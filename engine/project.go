@@ -47,7 +47,9 @@ type Project struct {
 	events  event.Sink
 	// recorder stores the events; nil where nothing does.
 	recorder *event.Recorder
-	pool     *pool
+	// untrace sends the rest of the traces; nil where there are none.
+	untrace func(context.Context) error
+	pool    *pool
 }
 
 // Open loads the application file and resolves it. Nothing of the platform
@@ -58,6 +60,7 @@ func Open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 		return nil, err
 	}
 	p.record(ctx)
+	p.trace(ctx)
 	for _, w := range p.Set.Warnings {
 		p.warn(w)
 	}
@@ -117,6 +120,11 @@ func (o *Options) setDefaults() {
 func (p *Project) Close(ctx context.Context) error {
 	err := p.pool.close(ctx)
 	if p.recorder != nil {
+		if p.untrace != nil {
+			if traceErr := p.untrace(ctx); traceErr != nil {
+				p.options.Events.Emit(event.Notice{Level: "warning", Message: "the run was not traced: " + traceErr.Error()})
+			}
+		}
 		err = errors.Join(err, p.recorder.Prune(p.options.Now().Add(-keepFor), keepRuns), p.recorder.Close())
 	}
 	return err

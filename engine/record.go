@@ -52,6 +52,21 @@ func (p *Project) record(ctx context.Context) {
 	p.events = event.Tee(shown, p.recorder)
 }
 
+// trace makes the project's runs traces, where the environment asks for it.
+func (p *Project) trace(ctx context.Context) {
+	if p.kinds.Trace == nil || p.recorder == nil {
+		return
+	}
+	sink, done, err := p.kinds.Trace(ctx, p.options.Getenv)
+	if err != nil {
+		p.options.Events.Emit(event.Notice{Level: "warning", Message: "runs are not traced: " + err.Error()})
+		return
+	}
+	if sink != nil {
+		p.events, p.untrace = event.Tee(p.events, sink), done
+	}
+}
+
 // opening is the event that opens the project's run.
 func (p *Project) opening(command string, at time.Time) event.RunStarted {
 	env := p.Environment()
