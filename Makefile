@@ -16,7 +16,7 @@ GENTOOLS := $(TOOLS)/gen-$(BUF_VERSION)-$(PROTOC_GEN_GO_VERSION)-$(PROTOC_GEN_GO
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: build demo demo-up demo-down test check lint cross gen current bench bench-peers services services-stop test-services torture clean
+.PHONY: gen-symbols build demo demo-up demo-down test check lint cross gen current bench bench-peers services services-stop test-services torture clean
 
 build: ## the binary, bin/wfctl
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
@@ -52,6 +52,12 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 	GOWORK=off GOBIN=$(TOOLS)/tmp $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv $(TOOLS)/tmp/golangci-lint $@
 
+gen-symbols: ## what user code may import, after another Go: yaegi's own tool, with its init functions turned into plain ones
+	mkdir -p $(GENTOOLS)/symbols
+	GOWORK=off GOBIN=$(GENTOOLS) $(GO) install github.com/traefik/yaegi/cmd/yaegi@v0.16.1
+	cd $(GENTOOLS)/symbols && $(GENTOOLS)/yaegi extract -name symbols $$(cd $(CURDIR) && $(GO) run ./internal/gensymbols -list)
+	$(GO) run ./internal/gensymbols -from $(GENTOOLS)/symbols -to step/golang/symbols
+
 gen: $(GENTOOLS)/buf ## the code that is made from sdk/proto
 	cd sdk/proto && PATH="$(GENTOOLS):$$PATH" buf generate
 
@@ -83,7 +89,7 @@ services-stop:
 	./scripts/services stop
 
 test-services: ## the tests that need real servers
-	@set -e; eval "$$(./scripts/services env)"; $(GO) test -tags services ./state ./state/sqlite ./state/memory ./state/postgres ./state/blob/file ./migrate/... ./provider/local/...
+	@set -e; eval "$$(./scripts/services env)"; $(GO) test -tags services ./state ./state/sqlite ./state/memory ./state/postgres ./state/blob/file ./migrate/... ./provider/local/... ./event/postgres ./web
 
 clean:
 	rm -rf bin

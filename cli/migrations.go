@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gocodealone/wfctl/engine"
+	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/migrate"
 	"github.com/gocodealone/wfctl/ui"
@@ -23,15 +24,26 @@ func (a *App) migrationsCommand() *cobra.Command {
 	return cmd
 }
 
-// migrating runs fn with a connection to an entry's database.
+// migrating runs fn with a connection to an entry's database; what may change
+// it is a run of its own.
 func (a *App) migrating(ctx context.Context, name string, readOnly bool, fn func(*migrate.Migrator) error) error {
-	return a.looking(ctx, func(_ *engine.Project, w *engine.Work) (err error) {
-		m, err := w.Migrator(ctx, name, readOnly, func(e migrate.Event) { a.say("%s", e.Message) })
-		if err != nil {
-			return err
+	return a.looking(ctx, func(p *engine.Project, w *engine.Work) error {
+		work := func(to event.Sink) (err error) {
+			node := "migrations." + name
+			m, err := w.Migrator(ctx, name, readOnly, func(e migrate.Event) {
+				a.say("%s", e.Message)
+				to.Emit(event.NodeLog{Address: node, Line: e.Message})
+			})
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, m.Close()) }()
+			return fn(m)
 		}
-		defer func() { err = errors.Join(err, m.Close()) }()
-		return fn(m)
+		if readOnly {
+			return work(event.Discard)
+		}
+		return p.Record("migrations", "migrations."+name, "migrate", work)
 	})
 }
 

@@ -81,7 +81,16 @@ func (l *loader) addPipelines(f Field) {
 func modern(steps *Node) *Node {
 	list := *steps
 	list.Items = slices.Clone(steps.Items)
+	before, seen := "", map[string]bool{}
 	for i, step := range list.Items {
+		if step.Kind != Map {
+			continue
+		}
+		if before != "" && step.Get("needs") == nil { // the old shape runs in order
+			step = step.WithFields(append(slices.Clone(step.Fields), Field{Name: "needs", Value: NewString(step, before)}))
+			list.Items[i] = step
+		}
+		before = oldName(step, seen)
 		var fields, options []Field
 		for _, f := range step.Fields {
 			if slices.Contains(stepKeys, f.Name) {
@@ -90,12 +99,27 @@ func modern(steps *Node) *Node {
 				options = append(options, f)
 			}
 		}
-		if step.Kind == Map && len(options) > 0 && step.Get("with") == nil {
+		if len(options) > 0 && step.Get("with") == nil {
 			fields = append(fields, Field{Name: "with", Value: NewMap(step, options...)})
 			list.Items[i] = step.WithFields(fields)
 		}
 	}
 	return &list
+}
+
+// oldName is what a step is called, as stepName will.
+func oldName(step *Node, seen map[string]bool) string {
+	name := ""
+	if n := step.Get("name"); n != nil {
+		name = n.Text
+	} else if n := step.Get("type"); n != nil {
+		name = n.Text
+		for i := 2; seen[name]; i++ {
+			name = fmt.Sprintf("%s-%d", n.Text, i)
+		}
+	}
+	seen[name] = true
+	return name
 }
 
 // DecodePipeline decodes the body of a pipeline, overlaid or not.

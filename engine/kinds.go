@@ -7,9 +7,11 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/state"
+	"github.com/gocodealone/wfctl/step"
 )
 
 // Kinds is what ships in the binary: a table per kind. Package builtin fills
@@ -21,6 +23,15 @@ type Kinds struct {
 	Providers kind.Set[ProviderFactory]
 	// Supervise is the process that provider local leaves behind.
 	Supervise func(ctx context.Context, args []string) error
+	// Component is the process that runs the user's own code.
+	Component func(ctx context.Context) error
+	// Steps makes the table of step kinds for a run of a pipeline.
+	Steps func(*StepHost) kind.Set[step.Kind]
+	// Trace sends runs elsewhere, as far as the environment asks for it; the
+	// sink is nil where it does not.
+	Trace func(ctx context.Context, getenv func(string) (string, bool)) (event.Sink, func(context.Context) error, error)
+	// Events opens the history of runs; nil keeps none.
+	Events func(ctx context.Context, src EventSource) (event.Driver, error)
 	// Backends opens state backends by name.
 	Backends kind.Set[Backend]
 }

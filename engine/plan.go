@@ -158,9 +158,8 @@ func (w *Work) Apply(ctx context.Context, pl *plan.Plan, stop <-chan struct{}) (
 	if err := w.rememberProviders(ctx, pl); err != nil {
 		return nil, err
 	}
-	env := w.project.Environment()
 	started := w.project.options.Now()
-	w.project.events.Emit(event.RunStarted{Run: w.project.Run, Command: w.command, Project: env.Project(), Environment: env.Name(), At: started})
+	w.project.events.Emit(w.project.opening(w.command, started))
 	w.project.events.Emit(event.PlanReady{Hash: pl.Hash, Counts: pl.Counts()})
 	summary, err := apply.Run(ctx, apply.Options{
 		Run: w.project.Run, Plan: pl, Records: w.log.View().Records, Journal: w.session, Providers: w.project.pool,

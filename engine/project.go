@@ -45,6 +45,10 @@ type Project struct {
 	kinds   Kinds
 	options Options
 	events  event.Sink
+	// recorder stores the events; nil where nothing does.
+	recorder *event.Recorder
+	// untrace sends the rest of the traces; nil where there are none.
+	untrace func(context.Context) error
 	pool    *pool
 }
 
@@ -55,6 +59,8 @@ func Open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.record(ctx)
+	p.trace(ctx)
 	for _, w := range p.Set.Warnings {
 		p.warn(w)
 	}
@@ -111,7 +117,18 @@ func (o *Options) setDefaults() {
 }
 
 // Close ends what the project holds open.
-func (p *Project) Close(ctx context.Context) error { return p.pool.close(ctx) }
+func (p *Project) Close(ctx context.Context) error {
+	err := p.pool.close(ctx)
+	if p.recorder != nil {
+		if p.untrace != nil {
+			if traceErr := p.untrace(ctx); traceErr != nil {
+				p.options.Events.Emit(event.Notice{Level: "warning", Message: "the run was not traced: " + traceErr.Error()})
+			}
+		}
+		err = errors.Join(err, p.recorder.Prune(p.options.Now().Add(-keepFor), keepRuns), p.recorder.Close())
+	}
+	return err
+}
 
 // Environment is what the project was resolved for.
 func (p *Project) Environment() resource.Environment { return p.Set.Environment }
@@ -168,6 +185,23 @@ func findConfig(o Options) (string, error) {
 	}
 	return "", fault.New(fault.NotFound, "there is no app.yaml and no infra.yaml in %s", dir).
 		WithHint("name the file with --config, or start a project with `wfctl init`")
+}
+
+// ProjectDir finds the folder of wfctl.yaml and .wfctl, whatever is in the
+// application file; without one it is the current folder.
+func ProjectDir(o Options) (string, error) {
+	base, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return "", fault.Wrap(fault.Environment, err, "find the folder %q", o.Dir)
+	}
+	path, err := findConfig(o)
+	switch {
+	case err == nil:
+		base = filepath.Dir(path)
+	case o.Config != "":
+		return "", err
+	}
+	return projectDir(o, base)
 }
 
 func projectDir(o Options, base string) (string, error) {

@@ -23,6 +23,10 @@ const (
 	ModuleNodes
 	// ImageNodes: images alone (build).
 	ImageNodes
+	// MigrationNodes: migrations alone (a pipeline's step).
+	MigrationNodes
+	// GateNodes: gates alone (ci run --phase verify).
+	GateNodes
 )
 
 // PlanOptions say what to plan.
@@ -119,6 +123,10 @@ func selected(n Nodes, addr resource.Address) bool {
 		return kind == ""
 	case ImageNodes:
 		return kind == resource.ImagePrefix
+	case MigrationNodes:
+		return kind == resource.MigrationPrefix
+	case GateNodes:
+		return kind == resource.GatePrefix
 	}
 	return true
 }

@@ -39,13 +39,18 @@ func Tee(sinks ...Sink) Sink {
 	})
 }
 
-// RunStarted opens a run.
+// RunStarted opens a run, or opens it again.
 type RunStarted struct {
 	Run         string    `json:"run"`
 	Command     string    `json:"command"`
 	Project     string    `json:"project"`
 	Environment string    `json:"environment"`
 	At          time.Time `json:"at"`
+	// Resumed: the run was interrupted and goes on.
+	Resumed bool `json:"resumed,omitempty"`
+	// Holder says which process runs it, so that a run whose process is gone
+	// can be told from one that is under way.
+	Holder json.RawMessage `json:"holder,omitempty"`
 }
 
 // PlanReady says how much a plan holds, by action.
@@ -54,18 +59,22 @@ type PlanReady struct {
 	Counts map[string]int `json:"counts"`
 }
 
-// NodeStarted opens the work on one node of the graph.
+// NodeStarted opens the work on one node of the graph, or on one step of a
+// pipeline. A second one for the same node is another attempt.
 type NodeStarted struct {
-	Address string    `json:"address"`
-	Action  string    `json:"action"`
-	Type    string    `json:"type"`
-	Name    string    `json:"name"`
-	At      time.Time `json:"at"`
+	Address string `json:"address"`
+	// Parent is the step that the node is a part of; "" for none.
+	Parent string    `json:"parent,omitempty"`
+	Action string    `json:"action"`
+	Type   string    `json:"type"`
+	Name   string    `json:"name"`
+	At     time.Time `json:"at"`
 }
 
 // NodeProgress tells how far it is; Fraction is negative where not known.
 type NodeProgress struct {
 	Address  string  `json:"address"`
+	Parent   string  `json:"parent,omitempty"`
 	Message  string  `json:"message"`
 	Fraction float64 `json:"fraction"`
 }
@@ -73,12 +82,14 @@ type NodeProgress struct {
 // NodeLog is a line of output of what the node runs.
 type NodeLog struct {
 	Address string `json:"address"`
+	Parent  string `json:"parent,omitempty"`
 	Line    string `json:"line"`
 }
 
 // NodeWarning does not stop the node.
 type NodeWarning struct {
 	Address string `json:"address"`
+	Parent  string `json:"parent,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 }
@@ -96,6 +107,7 @@ const (
 // NodeFinished closes the work on a node.
 type NodeFinished struct {
 	Address string        `json:"address"`
+	Parent  string        `json:"parent,omitempty"`
 	Action  string        `json:"action"`
 	Outcome Outcome       `json:"outcome"`
 	Error   string        `json:"error,omitempty"`
@@ -103,6 +115,52 @@ type NodeFinished struct {
 	Reason  string        `json:"reason,omitempty"`
 	Took    time.Duration `json:"took_ns"`
 	At      time.Time     `json:"at"`
+	// Outputs are what a step reports, a JSON object without sensitive values;
+	// Withheld names those that were left out for being sensitive.
+	Outputs  json.RawMessage `json:"outputs,omitempty"`
+	Withheld []string        `json:"withheld,omitempty"`
+}
+
+// StepsPlanned says which steps a pipeline has, before any of them starts.
+type StepsPlanned struct {
+	Pipeline string `json:"pipeline"`
+	// Inputs is a JSON object without those that are private.
+	Inputs json.RawMessage `json:"inputs,omitempty"`
+	Steps  []PlannedStep   `json:"steps"`
+}
+
+// PlannedStep is a step that has not started.
+type PlannedStep struct {
+	Name  string   `json:"name"`
+	Type  string   `json:"type"`
+	Needs []string `json:"needs,omitempty"`
+	// Group is steps, on_failure or always.
+	Group string `json:"group"`
+}
+
+// ApprovalRequested: a step waits for a person.
+type ApprovalRequested struct {
+	Address string    `json:"address"`
+	Message string    `json:"message"`
+	At      time.Time `json:"at"`
+}
+
+// ApprovalGiven is a person's answer.
+type ApprovalGiven struct {
+	Address  string    `json:"address"`
+	Approved bool      `json:"approved"`
+	By       string    `json:"by"`
+	Via      string    `json:"via"` // terminal, command, page
+	Comment  string    `json:"comment,omitempty"`
+	At       time.Time `json:"at"`
+}
+
+// Published is an event of the user's own, by a step of type publish.
+type Published struct {
+	Address string          `json:"address"`
+	Topic   string          `json:"topic"`
+	Data    json.RawMessage `json:"data,omitempty"`
+	At      time.Time       `json:"at"`
 }
 
 // Notice is something to tell that belongs to no node.
@@ -134,6 +192,18 @@ func (NodeFinished) Kind() string { return "node.finished" }
 func (Notice) Kind() string       { return "notice" }
 func (RunFinished) Kind() string  { return "run.finished" }
 
+// Kind implements Event.
+func (StepsPlanned) Kind() string { return "steps.planned" }
+
+// Kind implements Event.
+func (ApprovalRequested) Kind() string { return "approval.requested" }
+
+// Kind implements Event.
+func (ApprovalGiven) Kind() string { return "approval.given" }
+
+// Kind implements Event.
+func (Published) Kind() string { return "published" }
+
 func (RunStarted) sealed()   {}
 func (PlanReady) sealed()    {}
 func (NodeStarted) sealed()  {}
@@ -144,17 +214,7 @@ func (NodeFinished) sealed() {}
 func (Notice) sealed()       {}
 func (RunFinished) sealed()  {}
 
-// Encode writes an event as one JSON object with its kind as "event".
-func Encode(e Event) ([]byte, error) {
-	body, err := json.Marshal(e)
-	if err != nil {
-		return nil, err
-	}
-	head, err := json.Marshal(struct {
-		Event string `json:"event"`
-	}{e.Kind()})
-	if err != nil || len(body) <= 2 {
-		return head, err
-	}
-	return append(append(head[:len(head)-1], ','), body[1:]...), nil
-}
+func (StepsPlanned) sealed()      {}
+func (ApprovalRequested) sealed() {}
+func (ApprovalGiven) sealed()     {}
+func (Published) sealed()         {}

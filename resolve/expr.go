@@ -80,6 +80,8 @@ type binder struct {
 	image  func(name string) *evalError
 	// settled evaluates an index that stands in a reference.
 	settled *scope
+	// more are contexts that exist in this place only: `steps` in a pipeline.
+	more []string
 }
 
 // maxExpression bounds the length of one expression's text, so that the
@@ -186,12 +188,16 @@ func (c *converter) convert(n actionlint.ExprNode) (expr, *evalError) {
 var contexts = []string{"env", "vars", "github", "project", "environment", "images", "modules", "secrets"}
 
 func (c *converter) context(name string, at span) (expr, *evalError) {
-	if !slices.Contains(contexts, name) {
+	known := contexts
+	if c.binder != nil {
+		known = append(c.binder.more, known...)
+	}
+	if !slices.Contains(known, name) {
 		e := at.fail("there is no context %q", name)
-		if near := kind.Nearest(name, contexts); near != "" {
+		if near := kind.Nearest(name, known); near != "" {
 			return nil, e.withHint("did you mean %q?", near)
 		}
-		return nil, e.withHint("the contexts are %s", strings.Join(contexts, ", "))
+		return nil, e.withHint("the contexts are %s", strings.Join(known, ", "))
 	}
 	return root{name, at}, nil
 }

@@ -46,6 +46,8 @@ type Set struct {
 	// Digest is of the whole resolved configuration. Where a value may be
 	// sensitive, the text of the file stands for it.
 	Digest string
+
+	resolver *resolver
 }
 
 // ProviderModule is a module of type iac.provider.
@@ -295,7 +297,7 @@ func (r *resolver) set() *Set {
 	for i, n := range r.nodes {
 		s.Nodes[i] = resource.NewDesired(r.env, n.spec)
 	}
-	s.Digest = r.digest()
+	s.Digest, s.resolver = r.digest(), r
 	return s
 }
 

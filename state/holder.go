@@ -46,6 +46,11 @@ func (h Holder) String() string {
 	return s + ", since " + h.Since.Format(time.RFC3339)
 }
 
+// Gone tells whether h is known to be dead: on this machine, and the system
+// has restarted or the process is no longer. It is false wherever that is not
+// certain.
+func (h Holder) Gone() bool { return h.gone(Self("", "", time.Time{}), system{}) }
+
 // processes answers about this machine's processes; tests have their own.
 type processes interface {
 	// start returns when a process began, "" where that is not told; false

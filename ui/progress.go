@@ -112,9 +112,19 @@ func finished(e event.NodeFinished, s Style) string {
 }
 
 // ing and ed are what an action is called while it runs and when it is done.
-func ing(action string) string { return strings.TrimSuffix(action, "e") + "ing" }
+func ing(action string) string {
+	if action == "run" {
+		return "running"
+	}
+	return strings.TrimSuffix(action, "e") + "ing"
+}
 
-func ed(action string) string { return strings.TrimSuffix(action, "e") + "ed" }
+func ed(action string) string {
+	if action == "run" {
+		return "done"
+	}
+	return strings.TrimSuffix(action, "e") + "ed"
+}
 
 func took(d time.Duration) string {
 	switch {

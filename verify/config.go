@@ -76,7 +76,7 @@ type TLS struct {
 	MinDays int `json:"min_days,omitempty"`
 }
 
-// Target is one thing to ask. Exactly one of URL, TCP, GRPC and DNS is set.
+// Target is one thing to ask. Exactly one of URL, TCP, GRPC, DNS and SQL is set.
 type Target struct {
 	Name string `json:"name,omitempty"`
 	URL  string `json:"url,omitempty"`
@@ -85,6 +85,8 @@ type Target struct {
 	GRPC        string `json:"grpc,omitempty"`
 	GRPCService string `json:"grpc_service,omitempty"`
 	DNS         string `json:"dns,omitempty"`
+	// SQL is the URL of a database: postgres://… or sqlite:FILE.
+	SQL string `json:"sql,omitempty"`
 
 	Method  string            `json:"method,omitempty"`
 	Headers map[string]string `json:"headers,omitempty"`
@@ -180,7 +182,7 @@ func (t Target) compile(gate Rhythm) (*target, *fault.Error) {
 	}
 	c := &target{Target: t, name: t.Name}
 	kinds := 0
-	for _, address := range []string{t.URL, t.TCP, t.GRPC, t.DNS} {
+	for _, address := range []string{t.URL, t.TCP, t.GRPC, t.DNS, t.sqlName()} {
 		if address != "" {
 			kinds++
 			if c.name == "" {
@@ -189,7 +191,7 @@ func (t Target) compile(gate Rhythm) (*target, *fault.Error) {
 		}
 	}
 	if kinds != 1 {
-		return nil, fault.New(fault.Config, "it needs exactly one of url, tcp, grpc and dns")
+		return nil, fault.New(fault.Config, "it needs exactly one of url, tcp, grpc, dns and sql")
 	}
 	if t.URL != "" {
 		if err := c.parseURL(); err != nil {
@@ -197,6 +199,19 @@ func (t Target) compile(gate Rhythm) (*target, *fault.Error) {
 		}
 	}
 	return c, c.parseQuery()
+}
+
+// sqlName is the database's URL without what may be a password.
+func (t Target) sqlName() string {
+	if t.SQL == "" {
+		return ""
+	}
+	u, err := url.Parse(t.SQL)
+	if err != nil {
+		return "the database"
+	}
+	u.RawQuery = ""
+	return u.Redacted()
 }
 
 func (t *target) parseURL() *fault.Error {

@@ -36,6 +36,8 @@ func (g *gate) prober(t *target) (prober, error) {
 		return tcpProbe{t.TCP, config, t.TLS}, nil
 	case t.DNS != "":
 		return dnsProbe{t.DNS}, nil
+	case t.SQL != "":
+		return sqlProbe{t.SQL}, nil
 	case t.GRPC != "":
 		return &grpcProbe{target: t, config: config}, nil
 	}
