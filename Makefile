@@ -83,7 +83,7 @@ services-stop:
 	./scripts/services stop
 
 test-services: ## the tests that need real servers
-	@set -e; eval "$$(./scripts/services env)"; $(GO) test -tags services ./state ./state/sqlite ./state/memory ./state/postgres ./state/blob/file ./migrate/... ./provider/local/...
+	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./migrate/... ./provider/local/...
 
 clean:
 	rm -rf bin
