@@ -44,7 +44,7 @@ var rules = []rule{
 	{"apply", []string{"plan", "graph", "event", "sdk", "resource", "fault"}},
 	{"state", []string{"resource", "fault", "sdk", "kind", "atomicfile"}},
 	{"state/statetest", []string{"state", "resource", "fault", "sdk"}},
-	{"state/*", []string{"state", "fault", "resource", "atomicfile", "state/statetest", "state/blob", "state/blob/cdk"}},
+	{"state/*", []string{"state", "fault", "resource", "atomicfile", "state/statetest", "state/blob"}},
 	{"deliver", []string{"resource", "secret", "event", "fault", "sdk"}},
 	{"secret", []string{"fault"}},
 	{"secret/*", []string{"secret", "fault"}},
