@@ -328,7 +328,7 @@ func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 	if err != nil {
 		return err
 	}
-	rec, err := Import(ctx, provider, c.Desired, c.ID, w.Fingerprint)
+	rec, err := Import(ctx, provider, c.Desired, c.ID, w.keeping())
 	if err != nil {
 		return err
 	}
@@ -371,25 +371,19 @@ func (w *work) sensitive(d resource.Desired, name string, out sdk.Output) bool {
 	return out.Sensitive() || s != nil && s.Sensitive
 }
 
+func (w *work) keeping() Keeping { return Keeping{w.Fingerprint, w.Seal} }
+
 func (w *work) recordOutputs(d resource.Desired, outputs sdk.Outputs) (map[string]resource.RecordedOutput, error) {
 	if len(outputs) == 0 {
 		return nil, nil
 	}
 	recorded := make(map[string]resource.RecordedOutput, len(outputs))
 	for name, out := range outputs {
-		if !w.sensitive(d, name, out) {
-			recorded[name] = resource.RecordedOutput{Value: out.Reveal()}
-			continue
+		kept, err := w.keeping().output(out, w.sensitive(d, name, out))
+		if err != nil {
+			return nil, fault.Wrap(fault.State, err, "seal output %q of %q", name, d.Address())
 		}
-		r := resource.RecordedOutput{Sensitive: true, Fingerprint: w.Fingerprint(out.Reveal())}
-		if w.Seal != nil {
-			sealed, err := w.Seal(out.Reveal())
-			if err != nil {
-				return nil, fault.Wrap(fault.State, err, "seal output %q of %q", name, d.Address())
-			}
-			r.Sealed = sealed
-		}
-		recorded[name] = r
+		recorded[name] = kept
 	}
 	return recorded, nil
 }

@@ -28,6 +28,7 @@ func Kinds() engine.Kinds {
 			"project": newProject,
 		}),
 		Backends:  backends(),
+		Sealing:   sealing(),
 		Supervise: func(ctx context.Context, args []string) error { return local.Supervise(ctx, args, os.Stderr) },
 	}
 }

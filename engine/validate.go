@@ -92,7 +92,10 @@ func (v *validation) providerSchema(kind string) (*sdk.Schema, error) {
 
 func (v *validation) backendSchema(name string) (json.RawMessage, error) {
 	b, err := v.project.kinds.Backends.Get(name)
-	return b.Schema, err
+	if err != nil {
+		return nil, err
+	}
+	return v.withEncryption(b.Schema)
 }
 
 func (v *validation) node(d resource.Desired) []*fault.Error {
@@ -108,6 +111,7 @@ func (v *validation) node(d resource.Desired) []*fault.Error {
 	for _, w := range warnings {
 		v.project.warn(w)
 	}
+	faults = append(faults, v.once(schema, d)...)
 	faults = append(faults, v.checker.References(d, v.schemaOf)...)
 	faults = append(faults, v.checker.Check(schema.Config, d)...)
 	if len(faults) > 0 {

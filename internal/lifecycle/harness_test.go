@@ -216,7 +216,7 @@ func (w *world) apply(desired []resource.Desired, change ...func(*plan.Input)) (
 	w.runs++
 	pending := slices.Collect(maps.Values(w.journal.pending))
 	err := apply.Recover(context.Background(), apply.RecoverOptions{
-		Pending: pending, Records: w.journal.list(), Journal: w.journal, Providers: w, Project: "test", Environment: "unit", Fingerprint: fingerprint, Now: time.Now,
+		Pending: pending, Records: w.journal.list(), Journal: w.journal, Providers: w, Project: "test", Environment: "unit", Keep: apply.Keeping{Fingerprint: fingerprint}, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err
