@@ -192,7 +192,7 @@ func (l *Log) tailStands(ctx context.Context) (bool, error) {
 	if t.seq == 0 {
 		return true, nil
 	}
-	for e, err := range l.driver.Load(ctx, t.seq-1) {
+	for e, err := range l.load(ctx, t.seq-1) {
 		switch {
 		case err != nil:
 			return false, storage(err, "read the state")
@@ -243,7 +243,7 @@ func (l *Log) replace(t *table) {
 
 // pullOnce reads on from where the table ends; false where there is a gap.
 func (l *Log) pullOnce(ctx context.Context) (bool, error) {
-	for e, err := range l.driver.Load(ctx, l.table.seq) {
+	for e, err := range l.load(ctx, l.table.seq) {
 		if err != nil {
 			return false, storage(err, "read the state")
 		}
