@@ -46,6 +46,8 @@ type Project struct {
 	options Options
 	events  event.Sink
 	pool    *pool
+	// valid: Validate has found nothing.
+	valid bool
 }
 
 // Open loads the application file and resolves it. Nothing of the platform

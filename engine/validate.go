@@ -36,8 +36,12 @@ func Validate(ctx context.Context, kinds Kinds, o Options) error {
 }
 
 // Validate checks every node against the schema of its provider and asks the
-// provider for what a schema cannot say. All faults are in one list.
+// provider for what a schema cannot say. All faults are in one list. A project
+// is checked once: its file is read once.
 func (p *Project) Validate(ctx context.Context) error {
+	if p.valid {
+		return nil
+	}
 	v := &validation{project: p, ctx: ctx, checker: resolve.NewChecker(), bad: map[resource.Address]bool{}}
 	v.ground()
 	for _, d := range p.Set.Nodes {
@@ -45,6 +49,7 @@ func (p *Project) Validate(ctx context.Context) error {
 			v.faults = append(v.faults, v.node(d)...)
 		}
 	}
+	p.valid = len(v.faults) == 0
 	return v.faults.Err()
 }
 

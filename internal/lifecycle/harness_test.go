@@ -137,6 +137,10 @@ func (j *journal) Result(_ context.Context, key string, rec resource.Record) err
 	return j.write(func() { delete(j.pending, key); j.records[rec.Key()] = rec })
 }
 
+func (j *journal) ResultSoon(ctx context.Context, key string, rec resource.Record) error {
+	return j.Result(ctx, key, rec)
+}
+
 func (j *journal) Forget(_ context.Context, key string, k resource.Key) error {
 	return j.write(func() { delete(j.pending, key); delete(j.records, k) })
 }
