@@ -79,8 +79,12 @@ bench: ## all benchmarks, as benchstat reads them
 bench-peers: build ## beside Terraform, where it is on PATH
 	$(GO) run ./internal/benchpeers -wfctl $(BIN)
 
-torture: build ## kill -9 at random instants, 100 rounds
-	$(GO) run ./internal/torture -wfctl $(BIN) -rounds $(or $(ROUNDS),100)
+BACKENDS ?= sqlite filesystem postgres s3 gcs azure
+torture: build services ## kill -9 at random instants, 100 rounds on each backend, and with a bad network
+	@set -e; eval "$$(./scripts/services env)"; for b in $(BACKENDS); do \
+		$(GO) run ./internal/torture -wfctl $(BIN) -rounds $(or $(ROUNDS),100) -backend $$b; \
+		case $$b in postgres) faults=40;; sqlite|filesystem) continue;; *) faults=12;; esac; \
+		$(GO) run ./internal/torture -wfctl $(BIN) -rounds $(or $(ROUNDS),100) -backend $$b -faults $$faults; done
 
 services: ## install and start the real servers that test-services uses
 	./scripts/services start
@@ -89,7 +93,7 @@ services-stop:
 	./scripts/services stop
 
 test-services: ## the tests that need real servers
-	@set -e; eval "$$(./scripts/services env)"; $(GO) test -tags services ./state ./state/sqlite ./state/memory ./state/postgres ./state/blob/file ./migrate/... ./provider/local/... ./event/postgres ./web
+	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./web
 
 clean:
 	rm -rf bin

@@ -23,6 +23,8 @@ type Journal interface {
 	Intent(ctx context.Context, in resource.Intent) error
 	Assigned(ctx context.Context, intent, id string) error
 	Result(ctx context.Context, intent string, rec resource.Record) error
+	// ResultSoon is Result that may wait a moment for others to go along.
+	ResultSoon(ctx context.Context, intent string, rec resource.Record) error
 	Forget(ctx context.Context, intent string, key resource.Key) error
 	// Abandon closes an intent that had no effect.
 	Abandon(ctx context.Context, intent string) error
@@ -121,7 +123,8 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 			return Nothing(), err
 		}
 	}
-	failed := o.Plan.Steps().Walk(ctx, o.Parallelism, o.Stop, r.step)
+	r.steps = o.Plan.Steps()
+	failed := r.steps.Walk(ctx, o.Parallelism, o.Stop, r.step)
 	return r.summarise(ctx, failed)
 }
 
@@ -140,6 +143,7 @@ func (r *run) move(ctx context.Context, m plan.Move) error {
 // run is the state of one Run.
 type run struct {
 	Options
+	steps *graph.Graph[plan.Step]
 
 	mu      sync.Mutex
 	live    map[resource.Address]*live
@@ -155,9 +159,9 @@ type live struct {
 }
 
 // step carries out one node of the graph.
-func (r *run) step(ctx context.Context, s plan.Step) error {
+func (r *run) step(ctx context.Context, s plan.Step, rest func()) error {
 	change := r.Plan.Change(s.Key)
-	op, err := r.operation(change, s)
+	op, err := r.operation(change, s, rest)
 	if err != nil || op == nil {
 		return err
 	}
@@ -180,10 +184,13 @@ type operation struct {
 }
 
 // operation chooses by the type of change; nil where nothing is to be done.
-func (r *run) operation(change plan.Change, s plan.Step) (*operation, error) {
+func (r *run) operation(change plan.Change, s plan.Step, rest func()) (*operation, error) {
 	w, err := r.work(change)
 	if err != nil {
 		return nil, err
+	}
+	if w != nil {
+		w.rest, w.leaf = rest, len(r.steps.Dependents(s)) == 0
 	}
 	switch c := change.(type) {
 	case *plan.NoOp:

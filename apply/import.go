@@ -11,7 +11,7 @@ import (
 // Import reads an existing resource as a record of the node d. The record
 // holds the configuration that the platform reports, so that a plan shows
 // where it differs from what is desired.
-func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id string, fingerprint func([]byte) string) (resource.Record, error) {
+func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id string, keep Keeping) (resource.Record, error) {
 	rec := resource.Record{Address: d.Address(), Name: d.Name(), Type: d.Type(), Provider: d.Provider(), ID: id, DependsOn: d.DependsOn(), Lifecycle: d.Lifecycle()}
 	importer, ok := provider.(sdk.Importer)
 	if !ok {
@@ -29,10 +29,8 @@ func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id s
 	rec.Digest = resource.Digest(rec.Config)
 	rec.Outputs = map[string]resource.RecordedOutput{}
 	for name, out := range res.Outputs {
-		if out.Sensitive() {
-			rec.Outputs[name] = resource.RecordedOutput{Sensitive: true, Fingerprint: fingerprint(out.Reveal())}
-		} else {
-			rec.Outputs[name] = resource.RecordedOutput{Value: out.Reveal()}
+		if rec.Outputs[name], err = keep.output(out, out.Sensitive()); err != nil {
+			return rec, fault.Wrap(fault.State, err, "seal output %q of %q", name, d.Address())
 		}
 	}
 	return rec, nil

@@ -34,9 +34,10 @@ type RecoverOptions struct {
 	Project, Environment string
 	// Config resolves what is desired of an address now, for kinds that are
 	// read by running a command; it may be nil.
-	Config      func(resource.Address) sdk.Config
-	Fingerprint func([]byte) string
-	Now         func() time.Time
+	Config func(resource.Address) sdk.Config
+	// Keep says what the record holds of sensitive outputs.
+	Keep Keeping
+	Now  func() time.Time
 }
 
 // Recover settles every intent without a result: it reads the resource by
@@ -79,7 +80,11 @@ func (o *RecoverOptions) settle(ctx context.Context, p Pending, rec resource.Rec
 		return o.Journal.Forget(ctx, p.Key, key)
 	case p.Operation == resource.OpCreate && found != nil:
 		o.Events.Emit(event.Notice{Level: "info", Message: "found " + string(p.Address) + ", which an interrupted run made"})
-		return o.Journal.Result(ctx, p.Key, o.adopted(p, found))
+		adopted, err := o.adopted(p, found)
+		if err != nil {
+			return err
+		}
+		return o.Journal.Result(ctx, p.Key, adopted)
 	case p.Operation == resource.OpUpdate && recorded:
 		rec.Status, rec.Updated = resource.Failed, o.Now()
 		return o.Journal.Result(ctx, p.Key, rec)
@@ -130,8 +135,8 @@ func others(records []resource.Record, key resource.Key) []string {
 
 // adopted is the record of a resource that an interrupted creation made. One
 // that does not work yet is marked, so that the next plan mends it.
-func (o *RecoverOptions) adopted(p Pending, found *sdk.ReadResponse) resource.Record {
-	rec := resource.Record{
+func (o *RecoverOptions) adopted(p Pending, found *sdk.ReadResponse) (rec resource.Record, err error) {
+	rec = resource.Record{
 		Address: p.Address, Deposed: p.Deposed, Name: p.Name, Type: p.Type, Provider: p.Provider, ID: found.ID,
 		Config: p.Config, Digest: p.Digest, DependsOn: p.DependsOn, Lifecycle: p.Lifecycle,
 		Outputs: map[string]resource.RecordedOutput{}, Created: o.Now(), Updated: o.Now(), Run: p.Run,
@@ -142,11 +147,9 @@ func (o *RecoverOptions) adopted(p Pending, found *sdk.ReadResponse) resource.Re
 	schema, _ := o.Providers.Schema(p.Provider, p.Type)
 	for name, out := range found.Outputs {
 		declared := schema != nil && schema.Output(name) != nil && schema.Output(name).Sensitive
-		if out.Sensitive() || declared {
-			rec.Outputs[name] = resource.RecordedOutput{Sensitive: true, Fingerprint: o.Fingerprint(out.Reveal())}
-		} else {
-			rec.Outputs[name] = resource.RecordedOutput{Value: out.Reveal()}
+		if rec.Outputs[name], err = o.Keep.output(out, out.Sensitive() || declared); err != nil {
+			return rec, fault.Wrap(fault.State, err, "seal output %q of %q", name, p.Address)
 		}
 	}
-	return rec
+	return rec, nil
 }

@@ -19,6 +19,21 @@ type work struct {
 	*run
 	change plan.Change
 	schema *sdk.ResourceSchema
+	// rest lets another change begin: this one has done its work and waits
+	// only for it to be durable.
+	rest func()
+	// leaf: nothing waits for this change.
+	leaf bool
+}
+
+// result makes a resource durable at the end of its change. One that has no
+// effect outside the record and that nothing waits for is in no hurry.
+func (w *work) result(ctx context.Context, intent string, rec resource.Record) error {
+	w.rest()
+	if w.schema.Pure && w.leaf {
+		return w.Journal.ResultSoon(ctx, intent, rec)
+	}
+	return w.Journal.Result(ctx, intent, rec)
 }
 
 func (r *run) work(change plan.Change) (*work, error) {
@@ -109,7 +124,7 @@ func (w *work) create(ctx context.Context, d resource.Desired, promised sdk.Outp
 		return err
 	}
 	rec.Created = rec.Updated
-	if err := w.Journal.Result(ctx, in.Key, rec); err != nil {
+	if err := w.result(ctx, in.Key, rec); err != nil {
 		return err
 	}
 	w.remember(rec, w.marked(d, tainted(resolved.Config, res.Outputs)))
@@ -216,7 +231,7 @@ func (w *work) update(ctx context.Context, c *plan.Update) error {
 		return err
 	}
 	rec.Created = c.Prior.Created
-	if err := w.Journal.Result(ctx, in.Key, rec); err != nil {
+	if err := w.result(ctx, in.Key, rec); err != nil {
 		return err
 	}
 	w.remember(rec, w.marked(c.Desired, tainted(resolved.Config, res.Outputs)))
@@ -263,6 +278,7 @@ func (w *work) remove(ctx context.Context, rec resource.Record) error {
 		}
 		return errors.Join(failure, w.Journal.Abandon(ctx, in.Key))
 	}
+	w.rest()
 	return w.Journal.Forget(ctx, in.Key, rec.Key())
 }
 
@@ -293,7 +309,7 @@ func (w *work) removeReplaced(ctx context.Context, c *plan.Replace) error {
 	if err != nil {
 		return err
 	}
-	return (&work{run: w.run, change: oldSide{c}, schema: schema}).remove(ctx, old)
+	return (&work{run: w.run, change: oldSide{c}, schema: schema, rest: w.rest}).remove(ctx, old)
 }
 
 // oldSide is a replacement seen from what it removes.
@@ -328,7 +344,7 @@ func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 	if err != nil {
 		return err
 	}
-	rec, err := Import(ctx, provider, c.Desired, c.ID, w.Fingerprint)
+	rec, err := Import(ctx, provider, c.Desired, c.ID, w.keeping())
 	if err != nil {
 		return err
 	}
@@ -371,25 +387,19 @@ func (w *work) sensitive(d resource.Desired, name string, out sdk.Output) bool {
 	return out.Sensitive() || s != nil && s.Sensitive
 }
 
+func (w *work) keeping() Keeping { return Keeping{w.Fingerprint, w.Seal} }
+
 func (w *work) recordOutputs(d resource.Desired, outputs sdk.Outputs) (map[string]resource.RecordedOutput, error) {
 	if len(outputs) == 0 {
 		return nil, nil
 	}
 	recorded := make(map[string]resource.RecordedOutput, len(outputs))
 	for name, out := range outputs {
-		if !w.sensitive(d, name, out) {
-			recorded[name] = resource.RecordedOutput{Value: out.Reveal()}
-			continue
+		kept, err := w.keeping().output(out, w.sensitive(d, name, out))
+		if err != nil {
+			return nil, fault.Wrap(fault.State, err, "seal output %q of %q", name, d.Address())
 		}
-		r := resource.RecordedOutput{Sensitive: true, Fingerprint: w.Fingerprint(out.Reveal())}
-		if w.Seal != nil {
-			sealed, err := w.Seal(out.Reveal())
-			if err != nil {
-				return nil, fault.Wrap(fault.State, err, "seal output %q of %q", name, d.Address())
-			}
-			r.Sealed = sealed
-		}
-		recorded[name] = r
+		recorded[name] = kept
 	}
 	return recorded, nil
 }

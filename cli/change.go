@@ -38,6 +38,11 @@ func (a *App) change(ctx context.Context, o changeOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close(context.WithoutCancel(ctx))) }()
+	if o.saved == "" && !o.plan.Destroy { // a mistake in the file is found before the state is touched
+		if err := p.Validate(ctx); err != nil {
+			return err
+		}
+	}
 	w, err := p.Begin(ctx, o.command, o.consent.lockTimeout)
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func (w *Work) Import(ctx context.Context, addr resource.Address, id string) (re
 	if err != nil {
 		return resource.Record{}, err
 	}
-	rec, err := apply.Import(ctx, provider, d, id, w.log.Fingerprint)
+	rec, err := apply.Import(ctx, provider, d, id, w.keeping(ctx))
 	if err != nil {
 		return rec, err
 	}

@@ -34,6 +34,8 @@ type Kinds struct {
 	Events func(ctx context.Context, src EventSource) (event.Driver, error)
 	// Backends opens state backends by name.
 	Backends kind.Set[Backend]
+	// Sealing makes what encrypts in the record.
+	Sealing Sealing
 }
 
 // ProviderFactory makes a provider that is not configured yet.
@@ -57,7 +59,16 @@ type Backend struct {
 
 // BackendRequest says whose state to open where.
 type BackendRequest struct {
-	// Config is the JSON object of the iac.state module without `backend`.
-	Config                           json.RawMessage
+	// Config is the JSON object of the iac.state module without `backend` and
+	// `encryption`; Encryption is the latter, nil for none.
+	Config, Encryption               json.RawMessage
 	ProjectDir, Project, Environment string
+}
+
+// Sealing makes what encrypts in the record.
+type Sealing struct {
+	// Schema is the JSON Schema of `encryption` of a module iac.state.
+	Schema json.RawMessage
+	// Open makes a sealer of it. It needs no key before one is used.
+	Open func(ctx context.Context, options json.RawMessage, getenv func(string) (string, bool)) (state.Sealer, error)
 }

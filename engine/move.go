@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/resource"
@@ -40,4 +41,28 @@ func (w *Work) RecordAt(ctx context.Context, addr resource.Address, seq uint64) 
 		return rec, fault.New(fault.NotFound, "state had no resource %q after entry %d", addr, seq)
 	}
 	return rec, nil
+}
+
+// WipeState removes the environment's state, all of it and nothing else, and
+// returns how many objects of the backend that were. It is refused while
+// another holds the lease, and while resources are recorded: what is not on
+// record cannot be found again.
+func (p *Project) WipeState(ctx context.Context, command string, wait time.Duration) (n int, err error) {
+	w, err := p.Look(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, w.End(ctx)) }()
+	before := w.log.View().Seq
+	if before == 0 {
+		return 0, nil
+	}
+	if w.session, err = w.log.Lock(ctx, p.holder(command), state.LockOptions{Wait: wait, NewKey: true}); err != nil {
+		return 0, err
+	}
+	if view := w.log.View(); len(view.Records)+len(view.Pending) > 0 {
+		return 0, fault.New(fault.Refused, "the state of %q still records %d resources", p.Environment().Name(), len(view.Records)+len(view.Pending)).
+			WithHint("destroy them with `wfctl infra destroy`, or forget them with `wfctl infra state rm`")
+	}
+	return w.session.Wipe(ctx)
 }

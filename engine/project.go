@@ -50,6 +50,8 @@ type Project struct {
 	// untrace sends the rest of the traces; nil where there are none.
 	untrace func(context.Context) error
 	pool    *pool
+	// valid: Validate has found nothing.
+	valid bool
 }
 
 // Open loads the application file and resolves it. Nothing of the platform

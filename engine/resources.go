@@ -138,6 +138,10 @@ func (w *Work) recordOutputs(ctx context.Context, rec resource.Record, decls map
 		out := Output{Module: string(rec.Address), Name: rec.Name, Field: field, Value: recorded.Value, Sensitive: sensitive(schema, decls, field, recorded)}
 		if out.Sensitive && !o.Reveal {
 			out.Value = nil
+		} else if recorded.Sealed != nil && w.sealer != nil {
+			if out.Value, err = w.sealer.Open(ctx, recorded.Sealed); err != nil {
+				return nil, err
+			}
 		} else if recorded.Value == nil {
 			if fresh == nil {
 				if fresh, err = w.readOutputs(ctx, rec); err != nil {

@@ -4,8 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
+	"maps"
+	"net/url"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gocodealone/wfctl/apply"
@@ -60,25 +65,26 @@ func (p *Project) openDriver(ctx context.Context) (state.Driver, error) {
 	return driver, nil
 }
 
-// openState opens the environment's state. What cannot be opened stops the
-// command; it never becomes "no state".
-func (p *Project) openState(ctx context.Context) (*state.Log, error) {
+// openState opens the environment's state, and returns what encrypts in it.
+// What cannot be opened stops the command; it never becomes "no state".
+func (p *Project) openState(ctx context.Context, former state.Sealer) (*state.Log, state.Sealer, error) {
+	o, err := p.stateOptions(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Former = former
 	driver, err := p.openDriver(ctx)
 	if err != nil {
-		return nil, err
-	}
-	o, err := p.stateOptions()
-	if err != nil {
-		return nil, errors.Join(err, driver.Close())
+		return nil, nil, err
 	}
 	log, err := state.Open(ctx, driver, o)
 	if err != nil {
-		return nil, errors.Join(err, driver.Close())
+		return nil, nil, errors.Join(err, driver.Close())
 	}
-	return log, nil
+	return log, o.Sealer, nil
 }
 
-func (p *Project) stateOptions() (state.Options, error) {
+func (p *Project) stateOptions(ctx context.Context) (state.Options, error) {
 	req, err := p.backendRequest()
 	if err != nil {
 		return state.Options{}, err
@@ -87,8 +93,13 @@ func (p *Project) stateOptions() (state.Options, error) {
 	if err != nil {
 		return state.Options{}, err
 	}
+	sealer, err := p.openSealer(ctx, req.Encryption)
+	if err != nil {
+		return state.Options{}, err
+	}
+	place := p.statePlace(req)
 	return state.Options{
-		ID: p.statePlace(req), Location: p.statePlace(req), KeyDir: keys, Now: p.options.Now,
+		ID: place, Location: place, KeyDir: keys, Now: p.options.Now, Sealer: sealer,
 		Project: p.Environment().Project(), Environment: p.Environment().Name(),
 	}, nil
 }
@@ -106,21 +117,64 @@ func (p *Project) backendRequest() (BackendRequest, error) {
 		return req, fault.New(fault.Config, "the state cannot depend on a module's output: it must be open before anything is made").
 			At(p.Set.State.Config.Locate(resolved.Config.Unknown[0])).WithHint("name the place outright, or through a variable")
 	}
-	req.Config = resolved.Config.Bytes()
-	return req, nil
+	return req, req.take(resolved.Config.Bytes())
 }
 
-// statePlace names where the state is, for ever.
+// take parts the options of the backend from the encryption.
+func (r *BackendRequest) take(config json.RawMessage) error {
+	doc := map[string]json.RawMessage{}
+	err := json.Unmarshal(config, &doc)
+	if err == nil {
+		r.Encryption = doc["encryption"]
+		delete(doc, "encryption")
+		r.Config, err = json.Marshal(doc)
+	}
+	if err != nil {
+		return fault.Wrap(fault.Config, err, "iac.state: read its options")
+	}
+	return nil
+}
+
+// statePlace names where the state is, for ever and to people: without how to
+// get there, and without credentials.
 func (p *Project) statePlace(req BackendRequest) string {
 	name := p.Set.State.Backend
-	if name == "" {
+	if !p.Set.State.Declared {
 		name = defaultBackend
 	}
-	place := name + " " + string(req.Config) + " " + req.Project + "/" + req.Environment
+	place := name + " " + req.place() + req.Project + "/" + req.Environment
 	if name == "sqlite" || name == "filesystem" {
 		place += " in " + filepath.ToSlash(p.Dir)
 	}
 	return place
+}
+
+// place lists the options that say where, in a fixed order.
+func (r BackendRequest) place() string {
+	doc := map[string]any{}
+	_ = json.Unmarshal(r.Config, &doc) // it was marshalled before
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(doc)) {
+		if text, ok := doc[key].(string); ok && key != "profile" {
+			fmt.Fprintf(&b, "%s=%s ", key, withoutCredentials(text))
+		}
+	}
+	return b.String()
+}
+
+// withoutCredentials takes user, password and query off a URL, however broken
+// it is.
+func withoutCredentials(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		scheme, _, _ := strings.Cut(text, "://")
+		return scheme + "://…"
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
 }
 
 // ResetState accepts that the record of this environment is lost.

@@ -37,8 +37,12 @@ func Validate(ctx context.Context, kinds Kinds, o Options) error {
 }
 
 // Validate checks every node against the schema of its provider and asks the
-// provider for what a schema cannot say. All faults are in one list.
+// provider for what a schema cannot say. All faults are in one list. A project
+// is checked once: its file is read once.
 func (p *Project) Validate(ctx context.Context) error {
+	if p.valid {
+		return nil
+	}
 	v := &validation{project: p, ctx: ctx, checker: resolve.NewChecker(), bad: map[resource.Address]bool{}}
 	v.warm()
 	v.ground()
@@ -47,6 +51,7 @@ func (p *Project) Validate(ctx context.Context) error {
 			v.faults = append(v.faults, v.node(d)...)
 		}
 	}
+	p.valid = len(v.faults) == 0
 	return v.faults.Err()
 }
 
@@ -101,7 +106,10 @@ func (v *validation) providerSchema(kind string) (*sdk.Schema, error) {
 
 func (v *validation) backendSchema(name string) (json.RawMessage, error) {
 	b, err := v.project.kinds.Backends.Get(name)
-	return b.Schema, err
+	if err != nil {
+		return nil, err
+	}
+	return v.withEncryption(b.Schema)
 }
 
 func (v *validation) node(d resource.Desired) []*fault.Error {
@@ -117,6 +125,7 @@ func (v *validation) node(d resource.Desired) []*fault.Error {
 	for _, w := range warnings {
 		v.project.warn(w)
 	}
+	faults = append(faults, v.once(schema, d)...)
 	faults = append(faults, v.checker.References(d, v.schemaOf)...)
 	faults = append(faults, v.checker.Check(schema.Config, d)...)
 	if len(faults) > 0 {

@@ -43,6 +43,7 @@ type Work struct {
 	project *Project
 	log     *state.Log
 	session *state.Session // nil for a command that only looks
+	sealer  state.Sealer   // nil where the state names no encryption
 	command string
 	started time.Time
 	plan    *plan.Plan
@@ -50,11 +51,16 @@ type Work struct {
 
 // Look opens the state without a lease.
 func (p *Project) Look(ctx context.Context) (*Work, error) {
-	log, err := p.openState(ctx)
+	return p.look(ctx, nil)
+}
+
+// look is Look; former opens what an earlier encryption has sealed.
+func (p *Project) look(ctx context.Context, former state.Sealer) (*Work, error) {
+	log, sealer, err := p.openState(ctx, former)
 	if err != nil {
 		return nil, err
 	}
-	w := &Work{project: p, log: log, started: p.options.Now()}
+	w := &Work{project: p, log: log, sealer: sealer, started: p.options.Now()}
 	w.share()
 	return w, nil
 }
@@ -67,6 +73,9 @@ func (p *Project) Begin(ctx context.Context, command string, wait time.Duration)
 		return nil, err
 	}
 	w.command = command
+	if err := w.canSeal(ctx); err != nil {
+		return nil, errors.Join(err, w.End(ctx))
+	}
 	if w.session, err = w.log.Lock(ctx, p.holder(command), state.LockOptions{Wait: wait}); err != nil {
 		return nil, errors.Join(err, w.End(ctx))
 	}
@@ -97,7 +106,7 @@ func (w *Work) recover(ctx context.Context) error {
 	return apply.Recover(ctx, apply.RecoverOptions{
 		Pending: pendingIntents(view), Records: view.Records, Journal: w.session, Providers: w.project.pool,
 		Config: w.configOf, Project: w.project.Environment().Project(), Environment: w.project.Environment().Name(),
-		Now: w.project.options.Now, Events: w.project.events, Fingerprint: w.log.Fingerprint,
+		Now: w.project.options.Now, Events: w.project.events, Keep: w.keeping(ctx),
 	})
 }
 

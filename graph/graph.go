@@ -157,43 +157,72 @@ func (e *SkipError[K]) Error() string {
 // Is makes every skip match [ErrSkipped].
 func (e *SkipError[K]) Is(target error) bool { return target == ErrSkipped }
 
+// maxResting bounds how many nodes rest at once: each holds a goroutine.
+const maxResting = 256
+
 // Walk calls fn for each node as soon as what it waits for is done, at most
-// parallelism at a time. A failure keeps only what waits for it, directly or
-// not, from being started. Once stop closes or ctx ends nothing new starts.
-// It returns the outcome of every node that did not succeed, and only after
-// all calls of fn have returned.
-func (g *Graph[K]) Walk(ctx context.Context, parallelism int, stop <-chan struct{}, fn func(context.Context, K) error) map[K]error {
+// parallelism at a time. A node that has done its work and only waits for it
+// to be noted calls rest, and another one starts in its place; it is done when
+// fn returns. A failure keeps only what waits for it, directly or not, from
+// being started. Once stop closes or ctx ends nothing new starts. It returns
+// the outcome of every node that did not succeed, and only after all calls of
+// fn have returned.
+func (g *Graph[K]) Walk(ctx context.Context, parallelism int, stop <-chan struct{}, fn func(ctx context.Context, k K, rest func()) error) map[K]error {
 	w := &walk[K]{g: g, waiting: make([]int, len(g.order)), failed: map[K]error{}, results: make(chan result, max(1, parallelism))}
 	for i := range g.order {
 		if w.waiting[i] = len(g.deps[i]); w.waiting[i] == 0 {
 			w.ready = append(w.ready, i)
 		}
 	}
-	running, stopped := 0, false
+	running, resting, stopped := 0, 0, false
 	for {
-		for len(w.ready) > 0 && running < max(1, parallelism) && !stopped {
+		for len(w.ready) > 0 && running < max(1, parallelism) && resting < maxResting && !stopped {
 			if stopped = closed(stop) || ctx.Err() != nil; stopped {
 				break
 			}
 			i := w.ready[0]
 			w.ready = w.ready[1:]
 			running++
-			go func() { w.results <- result{i, fn(ctx, g.order[i])} }()
+			go w.call(ctx, i, fn)
 		}
-		if running == 0 {
+		if running+resting == 0 {
 			break
 		}
-		r := <-w.results
-		running--
-		w.finish(r)
+		switch r := <-w.results; {
+		case r.rests:
+			running--
+			resting++
+		case r.rested:
+			resting--
+			w.finish(r)
+		default:
+			running--
+			w.finish(r)
+		}
 	}
 	w.skipRest()
 	return w.failed
 }
 
+// call does one node and tells how it went.
+func (w *walk[K]) call(ctx context.Context, i int, fn func(context.Context, K, func()) error) {
+	rested := false
+	rest := func() {
+		if !rested {
+			rested = true
+			w.results <- result{node: i, rests: true}
+		}
+	}
+	err := fn(ctx, w.g.order[i], rest)
+	w.results <- result{node: i, err: err, rested: rested}
+}
+
 type result struct {
 	node int
 	err  error
+	// rests: the node is not done, and makes room for another one; rested:
+	// it is done, and had made room.
+	rests, rested bool
 }
 
 // walk is the state of one Walk; only its own goroutine touches it.

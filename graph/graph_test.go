@@ -31,7 +31,7 @@ func TestFailureStopsItsDependentsOnly(t *testing.T) {
 	g.Edge("gate", "web")
 	g.Add("cache")
 	boom := errors.New("boom")
-	failed := g.Walk(t.Context(), 4, nil, func(_ context.Context, k string) error {
+	failed := g.Walk(t.Context(), 4, nil, func(_ context.Context, k string, _ func()) error {
 		if k == "db" {
 			return boom
 		}
@@ -48,13 +48,45 @@ func TestFailureStopsItsDependentsOnly(t *testing.T) {
 	}
 }
 
+// A node that rests makes room for another, and is not done: what waits for it
+// does not start, and its failure counts.
+func TestRest(t *testing.T) {
+	var g graph.Graph[int]
+	for i := range 20 {
+		g.Add(i)
+	}
+	g.Edge(100, 0)
+	var mu sync.Mutex
+	resting, released := 0, make(chan struct{})
+	failed := g.Walk(t.Context(), 1, nil, func(_ context.Context, k int, rest func()) error {
+		if k == 100 {
+			return nil
+		}
+		rest()
+		rest() // once is enough
+		mu.Lock()
+		if resting++; resting == 20 { // all are here, one after the other
+			close(released)
+		}
+		mu.Unlock()
+		<-released
+		if k == 0 {
+			return errors.New("boom")
+		}
+		return nil
+	})
+	if len(failed) != 2 || !errors.Is(failed[100], graph.ErrSkipped) {
+		t.Errorf("failed: %v", failed)
+	}
+}
+
 func TestStopStartsNothingNew(t *testing.T) {
 	var g graph.Graph[int]
 	for i := range 10 {
 		g.Edge(i+1, i)
 	}
 	stop := make(chan struct{})
-	failed := g.Walk(t.Context(), 2, stop, func(_ context.Context, k int) error {
+	failed := g.Walk(t.Context(), 2, stop, func(_ context.Context, k int, _ func()) error {
 		if k == 3 {
 			close(stop)
 		}
@@ -83,7 +115,7 @@ func TestWalkProperty(t *testing.T) {
 		bad := rapid.SliceOfDistinct(rapid.IntRange(0, n-1), func(i int) int { return i }).Draw(t, "bad")
 		var mu sync.Mutex
 		done, running := map[int]bool{}, 0
-		failed := g.Walk(context.Background(), limit, nil, func(_ context.Context, k int) error {
+		failed := g.Walk(context.Background(), limit, nil, func(_ context.Context, k int, _ func()) error {
 			mu.Lock()
 			running++
 			over := running > limit
@@ -129,6 +161,6 @@ func BenchmarkWalk10000(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		g.Walk(b.Context(), 10, nil, func(context.Context, int) error { return nil })
+		g.Walk(b.Context(), 10, nil, func(context.Context, int, func()) error { return nil })
 	}
 }

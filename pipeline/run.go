@@ -104,7 +104,7 @@ func (r *run) err(ctx context.Context) error {
 
 // walk runs a group.
 func (r *run) walk(ctx context.Context, group Group, stop <-chan struct{}) {
-	left := r.graph(group).Walk(ctx, r.o.Parallelism, stop, func(ctx context.Context, name string) error {
+	left := r.graph(group).Walk(ctx, r.o.Parallelism, stop, func(ctx context.Context, name string, _ func()) error {
 		s := r.Steps[r.index(name)]
 		if _, done := r.o.Done[name]; done {
 			return nil

@@ -11,7 +11,7 @@ import (
 // cannot be told apart any more.
 func (l *Log) At(ctx context.Context, seq uint64) (*View, error) {
 	t := newTable()
-	for e, err := range l.driver.Load(ctx, 0) {
+	for e, err := range l.load(ctx, 0) {
 		switch {
 		case err != nil:
 			return nil, storage(err, "read the state")
@@ -65,7 +65,7 @@ type Report struct {
 // settles by itself is in the notes. It changes nothing.
 func (l *Log) Check(ctx context.Context) (*Report, error) {
 	r, t := &Report{}, newTable()
-	for e, err := range l.driver.Load(ctx, 0) {
+	for e, err := range l.load(ctx, 0) {
 		if err != nil {
 			return r, storage(err, "read the state")
 		}

@@ -32,7 +32,7 @@ func (l *Log) History(ctx context.Context) iter.Seq2[HistoryEntry, error] {
 // history reads the log once more and tells each entry, until tell is false.
 func (l *Log) history(ctx context.Context, tell func(HistoryEntry) bool) error {
 	t := newTable()
-	for e, err := range l.driver.Load(ctx, 0) {
+	for e, err := range l.load(ctx, 0) {
 		if err != nil {
 			return storage(err, "read the state")
 		}

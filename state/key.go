@@ -166,7 +166,7 @@ func (l *Log) findKey(ctx context.Context) error {
 	key, err = l.unsealKey(ctx, t.key.Sealed)
 	if err != nil {
 		return fault.Wrap(fault.State, err, "open the state's fingerprint key").
-			WithHint("the module iac.state names the encryption; its private key or the right to use it must be here")
+			WithHint("the module iac.state names the encryption; its private key or the right to use it must be here. After a change of keys: `wfctl infra state rekey --former …`")
 	}
 	if keyID(key) != t.key.ID {
 		return damaged("the fingerprint key in it is another one")
@@ -199,7 +199,7 @@ func (l *Log) CheckKey() error {
 		return nil
 	}
 	return fault.New(fault.State, "the fingerprint key of this state (%s) is not on this machine", t.key.ID).
-		WithHint("copy %s from a machine that has worked on this state, or give the state an `encryption` with which the key travels, or make a new key with `wfctl infra state rekey`: the next plan then shows every sensitive value as changed",
+		WithHint("copy %s from a machine that has worked on this state, or give the state an `encryption` with which the key travels, or make a new key with `wfctl infra state rekey --new-key`: the next plan then shows every sensitive value as changed",
 			keyPath(l.o.KeyDir, t.lineage))
 }
 

@@ -95,14 +95,16 @@ type watch struct {
 func Open(ctx context.Context, d Driver, o Options) (*Log, error) {
 	o.setDefaults()
 	l := &Log{driver: d, o: o, table: newTable()}
+	var err error
+	// Before the log: what another process notes while it is read must not
+	// make it look older than it is.
+	if l.place, err = loadPlace(o); err != nil {
+		return nil, err
+	}
 	if err := l.Refresh(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.checkOwner(); err != nil {
-		return nil, err
-	}
-	var err error
-	if l.place, err = loadPlace(o); err != nil {
 		return nil, err
 	}
 	if err := l.place.check(o, l.table); err != nil {
@@ -162,6 +164,10 @@ func (l *Log) Refresh(ctx context.Context) error {
 	l.io.Lock()
 	defer l.io.Unlock()
 	lineage := l.table.lineage
+	known, err := loadPlace(l.o) // before the log, as in Open
+	if err != nil {
+		return err
+	}
 	same, err := l.tailStands(ctx)
 	if err != nil {
 		return err
@@ -176,10 +182,6 @@ func (l *Log) Refresh(ctx context.Context) error {
 		return nil
 	}
 	l.setKey(nil)
-	known, err := loadPlace(l.o)
-	if err != nil {
-		return err
-	}
 	return known.check(l.o, l.table)
 }
 
@@ -190,7 +192,7 @@ func (l *Log) tailStands(ctx context.Context) (bool, error) {
 	if t.seq == 0 {
 		return true, nil
 	}
-	for e, err := range l.driver.Load(ctx, t.seq-1) {
+	for e, err := range l.load(ctx, t.seq-1) {
 		switch {
 		case err != nil:
 			return false, storage(err, "read the state")
@@ -241,7 +243,7 @@ func (l *Log) replace(t *table) {
 
 // pullOnce reads on from where the table ends; false where there is a gap.
 func (l *Log) pullOnce(ctx context.Context) (bool, error) {
-	for e, err := range l.driver.Load(ctx, l.table.seq) {
+	for e, err := range l.load(ctx, l.table.seq) {
 		if err != nil {
 			return false, storage(err, "read the state")
 		}

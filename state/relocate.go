@@ -44,7 +44,7 @@ func (l *Log) copyTo(ctx context.Context, dst Driver) error {
 		}
 		have[e.Seq] = string(e.Data)
 	}
-	for e, err := range l.driver.Load(ctx, 0) {
+	for e, err := range l.load(ctx, 0) {
 		if err != nil {
 			return storage(err, "read the state")
 		}

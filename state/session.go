@@ -21,9 +21,13 @@ type Session struct {
 
 	mu     sync.Mutex
 	queue  []*ticket
+	queued int // bytes
 	closed bool
 	err    error // set once the lease is lost
+	// wake and later tell the writer that something is queued: to go out at
+	// once, or soon.
 	wake   chan struct{}
+	later  chan struct{}
 	lost   chan struct{}
 	done   chan struct{}
 	cancel context.CancelFunc
@@ -41,7 +45,7 @@ type ticket struct {
 const grace = 5 * time.Second
 
 func newSession(l *Log) *Session {
-	return &Session{log: l, id: newID(), wake: make(chan struct{}, 1), lost: make(chan struct{}), done: make(chan struct{})}
+	return &Session{log: l, id: newID(), wake: make(chan struct{}, 1), later: make(chan struct{}, 1), lost: make(chan struct{}), done: make(chan struct{})}
 }
 
 // begin writes the lease, starts the writer and settles the key.
@@ -94,18 +98,18 @@ func (s *Session) Result(ctx context.Context, intent string, rec resource.Record
 	return s.put(ctx, item{Result: s.log.shorten(&result{Intent: intent, Record: rec})})
 }
 
-// ResultLater is [Session.Result] that does not wait: the entry goes out with
-// the next append, and durable waits until it is there. Until then nothing may
-// start that depends on the resource. It is for resources that have no side
-// effect: on a backend that is far away, those who wait for each other's
-// round trips otherwise set the pace.
-func (s *Session) ResultLater(intent string, rec resource.Record) (durable func(context.Context) error, err error) {
+// ResultSoon is [Session.Result] that is in no hurry: the entry waits a moment
+// for others to go out with. It is for resources without side effects that
+// nothing waits for, of which there may be thousands: fewer and larger appends
+// write half the bytes, and on a backend that is far away take a tenth of the
+// time.
+func (s *Session) ResultSoon(ctx context.Context, intent string, rec resource.Record) error {
 	rec.Outputs = maps.Clone(rec.Outputs)
-	t, err := s.enqueue(item{Result: s.log.shorten(&result{Intent: intent, Record: rec})})
+	t, err := s.enqueue(item{Result: s.log.shorten(&result{Intent: intent, Record: rec})}, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return func(ctx context.Context) error { return s.wait(ctx, t) }, nil
+	return s.wait(ctx, t)
 }
 
 // Forget drops a record and settles its intent, "" for none.
@@ -131,7 +135,7 @@ func (s *Session) Provider(ctx context.Context, rec resource.ProviderRecord) err
 // put hands an entry to the writer and waits until it is durable. What has
 // happened is written even when ctx has ended, within a grace.
 func (s *Session) put(ctx context.Context, it item) error {
-	t, err := s.enqueue(it)
+	t, err := s.enqueue(it, true)
 	if err != nil {
 		return err
 	}
@@ -153,7 +157,14 @@ func (s *Session) wait(ctx context.Context, t *ticket) error {
 	}
 }
 
-func (s *Session) enqueue(it item) (*ticket, error) {
+// Entries that are in no hurry go out after this long, or when they are this
+// many bytes.
+const (
+	soon      = 20 * time.Millisecond
+	soonBatch = 64 << 10
+)
+
+func (s *Session) enqueue(it item, hurry bool) (*ticket, error) {
 	raw, err := marshal(it)
 	if err != nil {
 		return nil, err
@@ -168,8 +179,13 @@ func (s *Session) enqueue(it item) (*ticket, error) {
 		return nil, fault.New(fault.Internal, "the lease of the state was given back already")
 	}
 	s.queue = append(s.queue, t)
+	s.queued += len(raw)
+	signal := s.wake
+	if !hurry && s.queued < soonBatch {
+		signal = s.later
+	}
 	select {
-	case s.wake <- struct{}{}:
+	case signal <- struct{}{}:
 	default:
 	}
 	return t, nil
@@ -180,9 +196,18 @@ func (s *Session) run(ctx context.Context) {
 	defer close(s.done)
 	renewal := s.log.o.LeaseTTL / 3
 	tick := s.log.o.After(renewal)
+	var due <-chan time.Time
 	for {
 		select {
+		case <-s.later:
+			if due == nil {
+				due = s.log.o.After(soon)
+			}
+		case <-due:
+			due = nil
+			s.flush(ctx)
 		case <-s.wake:
+			due = nil
 			s.flush(ctx)
 		case <-tick:
 			s.renew(ctx)
@@ -231,7 +256,7 @@ func (s *Session) next() []*ticket {
 		n++
 	}
 	batch := s.queue[:n:n]
-	s.queue = s.queue[n:]
+	s.queue, s.queued = s.queue[n:], s.queued-size
 	return batch
 }
 

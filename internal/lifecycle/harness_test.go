@@ -137,6 +137,10 @@ func (j *journal) Result(_ context.Context, key string, rec resource.Record) err
 	return j.write(func() { delete(j.pending, key); j.records[rec.Key()] = rec })
 }
 
+func (j *journal) ResultSoon(ctx context.Context, key string, rec resource.Record) error {
+	return j.Result(ctx, key, rec)
+}
+
 func (j *journal) Forget(_ context.Context, key string, k resource.Key) error {
 	return j.write(func() { delete(j.pending, key); delete(j.records, k) })
 }
@@ -216,7 +220,7 @@ func (w *world) apply(desired []resource.Desired, change ...func(*plan.Input)) (
 	w.runs++
 	pending := slices.Collect(maps.Values(w.journal.pending))
 	err := apply.Recover(context.Background(), apply.RecoverOptions{
-		Pending: pending, Records: w.journal.list(), Journal: w.journal, Providers: w, Project: "test", Environment: "unit", Fingerprint: fingerprint, Now: time.Now,
+		Pending: pending, Records: w.journal.list(), Journal: w.journal, Providers: w, Project: "test", Environment: "unit", Keep: apply.Keeping{Fingerprint: fingerprint}, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -21,6 +21,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gocodealone/wfctl/internal/backends"
+	"github.com/gocodealone/wfctl/internal/faultproxy"
 )
 
 func main() {
@@ -33,6 +36,8 @@ func main() {
 	flag.IntVar(&o.modules, "modules", 200, "how many modules there are at most")
 	flag.BoolVar(&o.folders, "local", true, "use provider local for some of the modules")
 	flag.IntVar(&o.kills, "kills", 3, "how often to kill in a round")
+	flag.StringVar(&o.backend, "backend", "sqlite", "where the state is kept: one of "+strings.Join(backends.Names(), ", "))
+	flag.IntVar(&o.faults, "faults", 0, "let one in so many requests to the backend's server go wrong; 0 for none")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the random choices")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
@@ -47,16 +52,20 @@ type options struct {
 	modules       int
 	seed          uint64
 	folders       bool
+	backend       string
+	faults        int
 }
 
 // world is the project under torture.
 type world struct {
 	options
 	dir, self string
+	place     *backends.Place
 	rng       *rand.Rand
 	// versions are the modules that are desired now, by number.
 	versions map[int]int
 	killed   int
+	again    int
 	// window is how long an undisturbed run takes; kills fall within it.
 	window time.Duration
 }
@@ -75,7 +84,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	w := &world{options: o, dir: dir, self: self, rng: rand.New(rand.NewPCG(o.seed, 1)), versions: map[int]int{}, window: 2 * time.Second}
-	fmt.Printf("torture: %d rounds, up to %d modules, seed %d, in %s\n", o.rounds, o.modules, o.seed, dir)
+	if err := w.open(ctx); err != nil {
+		return err
+	}
+	defer w.place.Close() //nolint:errcheck // what is left over is in the test's own place
+	fmt.Printf("torture: %d rounds, up to %d modules, on %s, seed %d, in %s\n", o.rounds, o.modules, o.backend, o.seed, dir)
 	for _, sub := range []string{"things", "keys"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return err
@@ -93,8 +106,22 @@ func run(ctx context.Context, o options) error {
 	if err := w.verify(ctx); err != nil {
 		return fmt.Errorf("after destroy: %w", err)
 	}
-	fmt.Printf("torture: %d rounds, %d kills: nothing lost, nothing made twice, state readable every time\n", o.rounds, w.killed)
+	fmt.Printf("torture: %s: %d rounds, %d kills, %d commands that failed and were run again: nothing lost, nothing made twice, state readable every time\n",
+		o.backend, o.rounds, w.killed, w.again)
+	if w.place.Proxy != nil {
+		fmt.Printf("torture: the way to the server: %s\n", w.place.Proxy)
+	}
 	return os.RemoveAll(dir)
+}
+
+// open makes the place of the state.
+func (w *world) open(ctx context.Context) (err error) {
+	var faults *faultproxy.Options
+	if w.faults > 0 {
+		faults = &faultproxy.Options{Seed: w.seed, OneIn: w.faults, Jitter: 3 * time.Millisecond}
+	}
+	w.place, err = backends.Open(ctx, w.backend, w.dir, os.Getenv, faults)
+	return err
 }
 
 // round changes the configuration, disturbs some applies and lets one finish.
@@ -107,8 +134,8 @@ func (w *world) round(ctx context.Context, number int) error {
 		if err := w.disturb(ctx); err != nil {
 			return err
 		}
-		if out, err := w.wfctlRun(ctx, "infra", "state", "list"); err != nil {
-			return fmt.Errorf("the state cannot be read after a kill: %w\n%s", err, out)
+		if _, err := w.persist(ctx, "infra", "state", "list"); err != nil {
+			return fmt.Errorf("the state cannot be read after a kill: %w", err)
 		}
 	}
 	if err := w.converge(ctx, "infra", "apply", "--approve"); err != nil {
@@ -144,7 +171,7 @@ func (w *world) isFolder(i int) bool { return w.folders && i%10 == 9 }
 // before it, where that is there.
 func (w *world) write() error {
 	var b strings.Builder
-	b.WriteString("version: 1\nproject: torture\nenvironments: {local: {}}\nmodules:\n")
+	fmt.Fprintf(&b, "version: 1\nproject: torture\nenvironments: {local: {}}\nmodules:\n  - {name: records, type: iac.state, config: %s}\n", w.place.Module())
 	if w.folders {
 		b.WriteString("  - {name: machine, type: iac.provider, config: {provider: local}}\n")
 	}
@@ -183,7 +210,7 @@ func (w *world) numbers() []int {
 
 func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.wfctl, append([]string{"-C", w.dir, "--env", "local", "--no-color"}, args...)...)
-	cmd.Env = append(os.Environ(), "WFCTL_STATE_KEY_DIR="+filepath.Join(w.dir, "keys"))
+	cmd.Env = append(append(os.Environ(), "WFCTL_STATE_KEY_DIR="+filepath.Join(w.dir, "keys")), w.place.Env...)
 	return cmd
 }
 
@@ -206,7 +233,7 @@ func (w *world) disturb(ctx context.Context) error {
 	defer timer.Stop()
 	select {
 	case err := <-done:
-		if err != nil {
+		if err != nil && w.faults == 0 {
 			return fmt.Errorf("an apply that was not killed failed: %w\n%s", err, out.String())
 		}
 	case <-timer.C:
@@ -219,12 +246,26 @@ func (w *world) disturb(ctx context.Context) error {
 	return nil
 }
 
-// converge runs a command to its end; it needs no second try.
+// persist runs a command. Where the backend is sound, it needs no second try;
+// where requests go wrong, a command may fail, and the next one goes on.
+func (w *world) persist(ctx context.Context, args ...string) (string, error) {
+	for n := 1; ; n++ {
+		out, err := w.wfctlRun(ctx, args...)
+		if err == nil {
+			return out, nil
+		}
+		if w.faults == 0 || n == 20 || strings.Contains(out, "damaged") || strings.Contains(out, "is gone") || strings.Contains(out, "older copy") {
+			return out, fmt.Errorf("wfctl %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+		w.again++
+	}
+}
+
+// converge runs a command to its end.
 func (w *world) converge(ctx context.Context, args ...string) error {
 	started := time.Now()
-	out, err := w.wfctlRun(ctx, args...)
-	if err != nil {
-		return fmt.Errorf("wfctl %s: %w\n%s", strings.Join(args, " "), err, out)
+	if _, err := w.persist(ctx, args...); err != nil {
+		return err
 	}
 	w.window = max(20*time.Millisecond, time.Since(started))
 	return nil
@@ -247,9 +288,9 @@ func (w *world) verify(ctx context.Context) error {
 		}
 		there[t.Name()] = string(raw)
 	}
-	listed, err := w.wfctlRun(ctx, "infra", "state", "list")
+	listed, err := w.persist(ctx, "infra", "state", "list")
 	if err != nil {
-		return fmt.Errorf("state list: %w\n%s", err, listed)
+		return err
 	}
 	for _, i := range w.numbers() {
 		name := fmt.Sprintf("m%03d", i)

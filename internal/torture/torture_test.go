@@ -29,7 +29,7 @@ func TestTorture(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	// The choices differ from run to run; a failure names its seed.
-	o := options{wfctl: binary, rounds: 3, kills: 3, modules: 30, seed: uint64(time.Now().UnixNano()), folders: true}
+	o := options{wfctl: binary, rounds: 3, kills: 3, modules: 30, seed: uint64(time.Now().UnixNano()), folders: true, backend: "sqlite"}
 	if err := run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/gocodealone/wfctl/state"
 )
 
+// Schema is the JSON Schema of the options: there are none.
+const Schema = `{"type": "object", "additionalProperties": false}`
+
 // Store holds a log; the drivers of one store share it.
 type Store struct {
 	mu       sync.Mutex

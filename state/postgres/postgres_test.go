@@ -5,6 +5,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/faultproxy"
 	"github.com/gocodealone/wfctl/state"
 	"github.com/gocodealone/wfctl/state/statetest"
 )
@@ -139,4 +141,35 @@ func BenchmarkAppend(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// behind opens the same place through a proxy, and without.
+func behind(t *testing.T, o faultproxy.Options) (through, sound statetest.Opener, proxy *faultproxy.Proxy) {
+	t.Helper()
+	direct := fresh(t)
+	u, err := url.Parse(direct.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proxy, err = faultproxy.TCP(u.Host, o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	u.Host = proxy.Addr
+	indirect := direct
+	indirect.URL = u.String()
+	return func(env string) (state.Driver, error) { return Open(t.Context(), indirect, env) },
+		func(env string) (state.Driver, error) { return Open(t.Context(), direct, env) }, proxy
+}
+
+// A way to the server that drops, delays, cuts off and refuses loses nothing
+// that was said to be durable.
+func TestFlaky(t *testing.T) {
+	through, sound, _ := behind(t, faultproxy.Options{Seed: 1, OneIn: 25, Jitter: 3 * time.Millisecond})
+	statetest.RunFlaky(t, through, sound)
+}
+
+func TestPartition(t *testing.T) {
+	through, sound, proxy := behind(t, faultproxy.Options{})
+	statetest.RunPartition(t, through, sound, proxy)
 }

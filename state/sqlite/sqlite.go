@@ -26,6 +26,16 @@ import (
 	"github.com/gocodealone/wfctl/state"
 )
 
+// Options say where the state is.
+type Options struct {
+	// Path is the file.
+	Path string `json:"path,omitempty"`
+}
+
+// Schema is the JSON Schema of [Options].
+const Schema = `{"type": "object", "additionalProperties": false, "properties": {
+	"path": {"type": "string", "minLength": 1, "description": "the file, relative to the project's folder; default .wfctl/state.db"}}}`
+
 // What the file says of itself.
 const (
 	applicationID = 0x77666374 // "wfct"

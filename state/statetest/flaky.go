@@ -3,11 +3,8 @@ package statetest
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,72 +12,6 @@ import (
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/state"
 )
-
-// FlakyProxy stands between a driver and a server that speaks HTTP, and lets a
-// part of the requests fail: dropped before and after they got there, answered
-// with 500, 503 and 429, cut off in the middle, late. It returns the address
-// to use. The host name reaches the server as the client has signed it.
-func FlakyProxy(t testing.TB, target string, seed uint64) string {
-	t.Helper()
-	u, err := url.Parse(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &flaky{rnd: rand.New(rand.NewPCG(seed, 7))}
-	f.proxy = &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u); r.Out.Host = r.In.Host },
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {
-			panic(http.ErrAbortHandler)
-		},
-	}
-	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
-type flaky struct {
-	proxy *httputil.ReverseProxy
-	mu    sync.Mutex
-	rnd   *rand.Rand
-}
-
-// one in this many requests fails.
-const oneIn = 6
-
-func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	mishap := f.rnd.IntN(6 * oneIn)
-	delay := time.Duration(f.rnd.IntN(4)) * time.Millisecond
-	f.mu.Unlock()
-	select {
-	case <-time.After(delay):
-	case <-r.Context().Done():
-		return
-	}
-	switch mishap {
-	case 0: // never gets there
-		panic(http.ErrAbortHandler)
-	case 1: // gets there, and the answer is lost
-		f.proxy.ServeHTTP(httptest.NewRecorder(), r)
-		panic(http.ErrAbortHandler)
-	case 2:
-		http.Error(w, "internal error", http.StatusInternalServerError)
-	case 3:
-		w.Header().Set("Retry-After", "0")
-		http.Error(w, "slow down", http.StatusTooManyRequests)
-	case 4:
-		http.Error(w, "unavailable", http.StatusServiceUnavailable)
-	case 5: // the answer ends in the middle
-		rec := httptest.NewRecorder()
-		f.proxy.ServeHTTP(rec, r)
-		w.Header().Set("Content-Length", fmt.Sprint(rec.Body.Len()+10))
-		w.WriteHeader(rec.Code)
-		_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2])
-		panic(http.ErrAbortHandler)
-	default:
-		f.proxy.ServeHTTP(w, r)
-	}
-}
 
 // RunFlaky works on a log through a storage that fails now and then, and
 // checks through one that does not that all that was said to be durable is
@@ -96,18 +27,7 @@ func RunFlaky(t *testing.T, flaky, sound Opener) {
 	l, err := state.Open(t.Context(), d, state.Options{})
 	must(t, err)
 	defer func() { must(t, l.Close()) }()
-	counts := map[resource.Address]int{}
-	for h, err := range l.History(t.Context()) {
-		must(t, err)
-		if h.Kind == "result" {
-			counts[h.Address]++
-		}
-	}
-	for addr := range durable {
-		if n := counts[resource.Address(addr)]; n != 1 {
-			t.Errorf("%s was durable and is there %d times", addr, n)
-		}
-	}
+	expectOnce(t, l, slices.Collect(maps.Keys(durable))...)
 	if len(durable) < 20 {
 		t.Errorf("only %d of 80 results got through", len(durable))
 	}
@@ -153,4 +73,83 @@ func flakyRound(t *testing.T, o Opener, keys string, round int, durable map[stri
 	}
 	wg.Wait()
 	_ = s.Release(ctx) // may fail like anything here
+}
+
+// A Breaker stands between a driver and its server.
+type Breaker interface {
+	// Fail lets the next n requests go wrong: "lost" on the way there, or
+	// "answer lost" on the way back.
+	Fail(mishap string, n int)
+	// Cut parts both until Heal.
+	Cut()
+	Heal()
+}
+
+// RunPartition parts a writer from its storage: between the append and its
+// acknowledgement, before it, and for so long that another takes over. What
+// was acknowledged is there once; what was not is found out by whoever comes
+// next, and is right both ways.
+func RunPartition(t *testing.T, through, sound Opener, b Breaker) {
+	ctx, keys := t.Context(), t.TempDir()
+	d, err := through("e")
+	must(t, err)
+	l, err := state.Open(ctx, d, state.Options{ID: "a", KeyDir: keys, LeaseTTL: 10 * time.Second})
+	must(t, err)
+	defer func() { _ = l.Close() }()
+	s, err := l.Lock(ctx, holder("a"), state.LockOptions{})
+	must(t, err)
+	b.Fail("answer lost", 1)
+	must(t, s.Result(ctx, "", Record("acknowledged-late")))
+	b.Fail("lost", 1)
+	must(t, s.Result(ctx, "", Record("sent-twice")))
+	must(t, s.Intent(ctx, intentOf("k", resource.OpCreate, Record("open"))))
+	b.Cut()
+	lost := make(chan error, 1)
+	go func() { lost <- s.Result(ctx, "k", Record("open")) }()
+
+	other := takeOver(t, sound)
+	v := other.View()
+	_, recorded := v.Record(resource.Key{Address: "open"})
+	if pending := len(v.Pending) == 1; recorded == pending {
+		t.Errorf("the result that was under way is recorded: %v, and pending: %v", recorded, pending)
+	}
+	b.Heal()
+	if err := <-lost; err == nil && !recorded {
+		t.Error("a writer was told that its entry is durable after another had taken the lease without it")
+	}
+	must(t, other.Refresh(ctx))
+	expectOnce(t, other, "acknowledged-late", "sent-twice")
+}
+
+// takeOver breaks the lease as somebody on another machine would.
+func takeOver(t *testing.T, sound Opener) *state.Log {
+	t.Helper()
+	d, err := sound("e")
+	must(t, err)
+	l, err := state.Open(t.Context(), d, state.Options{ID: "b", KeyDir: t.TempDir()})
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	_, err = l.Unlock(t.Context(), holder("b"))
+	must(t, err)
+	s, err := l.Lock(t.Context(), holder("b"), state.LockOptions{NewKey: true})
+	must(t, err)
+	must(t, s.Release(t.Context()))
+	return l
+}
+
+// expectOnce: each address has one result in the history.
+func expectOnce(t *testing.T, l *state.Log, addrs ...string) {
+	t.Helper()
+	counts := map[resource.Address]int{}
+	for h, err := range l.History(t.Context()) {
+		must(t, err)
+		if h.Kind == "result" {
+			counts[h.Address]++
+		}
+	}
+	for _, addr := range addrs {
+		if n := counts[resource.Address(addr)]; n != 1 {
+			t.Errorf("%s is there %d times", addr, n)
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
+	"github.com/gocodealone/wfctl/internal/faultproxy"
 	"github.com/gocodealone/wfctl/state"
 	"github.com/gocodealone/wfctl/state/statetest"
 )
@@ -57,15 +58,30 @@ func TestDriver(t *testing.T) {
 	})
 }
 
-// A storage that drops, delays, cuts and refuses loses nothing that was said
-// to be durable.
+// behind opens the same place through a proxy, and without.
+func behind(t *testing.T, o faultproxy.Options) (through, sound statetest.Opener, proxy *faultproxy.Proxy) {
+	t.Helper()
+	direct := server(t)
+	direct.Prefix = fmt.Sprintf("flaky/%d", time.Now().UnixNano())
+	proxy, err := faultproxy.HTTP(strings.TrimSuffix(direct.Endpoint, "/"+direct.Account), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	indirect := direct
+	indirect.Endpoint = "http://" + proxy.Addr + "/" + direct.Account
+	return func(env string) (state.Driver, error) { return Open(t.Context(), indirect, env) },
+		func(env string) (state.Driver, error) { return Open(t.Context(), direct, env) }, proxy
+}
+
+// A way to the server that drops, delays, cuts off and refuses loses nothing
+// that was said to be durable.
 func TestFlaky(t *testing.T) {
-	sound := server(t)
-	sound.Prefix = fmt.Sprintf("flaky/%d", time.Now().UnixNano())
-	flaky := sound
-	host := strings.TrimSuffix(sound.Endpoint, "/"+sound.Account)
-	flaky.Endpoint = statetest.FlakyProxy(t, host, 2) + "/" + sound.Account
-	statetest.RunFlaky(t,
-		func(env string) (state.Driver, error) { return Open(t.Context(), flaky, env) },
-		func(env string) (state.Driver, error) { return Open(t.Context(), sound, env) })
+	through, sound, _ := behind(t, faultproxy.Options{Seed: 1, OneIn: 6, Jitter: 3 * time.Millisecond})
+	statetest.RunFlaky(t, through, sound)
+}
+
+func TestPartition(t *testing.T) {
+	through, sound, proxy := behind(t, faultproxy.Options{})
+	statetest.RunPartition(t, through, sound, proxy)
 }

@@ -5,6 +5,9 @@ package s3
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
@@ -17,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/faultproxy"
 	"github.com/gocodealone/wfctl/state"
 	"github.com/gocodealone/wfctl/state/statetest"
 )
@@ -115,14 +119,63 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// A storage that drops, delays, cuts and refuses loses nothing that was said
-// to be durable.
+// behind opens the same place through a proxy, and without.
+func behind(t *testing.T, o faultproxy.Options) (through, sound statetest.Opener, proxy *faultproxy.Proxy) {
+	t.Helper()
+	direct := server(t)
+	direct.Prefix = fmt.Sprintf("flaky/%d", time.Now().UnixNano())
+	proxy, err := faultproxy.HTTP(direct.Endpoint, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	indirect := direct
+	indirect.Endpoint = "http://" + proxy.Addr
+	return func(env string) (state.Driver, error) { return Open(t.Context(), indirect, env) },
+		func(env string) (state.Driver, error) { return Open(t.Context(), direct, env) }, proxy
+}
+
+// A way to the server that drops, delays, cuts off and refuses loses nothing
+// that was said to be durable.
 func TestFlaky(t *testing.T) {
-	sound := server(t)
-	sound.Prefix = fmt.Sprintf("flaky/%d", time.Now().UnixNano())
-	flaky := sound
-	flaky.Endpoint = statetest.FlakyProxy(t, sound.Endpoint, 1)
-	statetest.RunFlaky(t,
-		func(env string) (state.Driver, error) { return Open(t.Context(), flaky, env) },
-		func(env string) (state.Driver, error) { return Open(t.Context(), sound, env) })
+	through, sound, _ := behind(t, faultproxy.Options{Seed: 1, OneIn: 6, Jitter: 3 * time.Millisecond})
+	statetest.RunFlaky(t, through, sound)
+}
+
+func TestPartition(t *testing.T) {
+	through, sound, proxy := behind(t, faultproxy.Options{})
+	statetest.RunPartition(t, through, sound, proxy)
+}
+
+// A store that takes every PUT and ignores If-None-Match is refused before
+// anything is written to the log.
+func TestStoreThatOverwrites(t *testing.T) {
+	puts := 0
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPut:
+			puts++
+		case r.URL.Query().Has("list-type"):
+			_, _ = io.WriteString(w, "<ListBucketResult></ListBucketResult>")
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer store.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "a")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "b")
+	d, err := Open(t.Context(), Options{Bucket: "b", Region: "r", Endpoint: store.URL, UsePathStyle: true}, "p/e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := state.Open(t.Context(), d, state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // a test
+	_, err = l.Lock(t.Context(), state.Holder{Who: "a"}, state.LockOptions{})
+	var f *fault.Error
+	if !errors.As(err, &f) || !strings.Contains(f.Message, "overwrites an object") || !strings.Contains(f.Hint, "If-None-Match") || puts != 2 {
+		t.Errorf("%v, after %d objects", err, puts)
+	}
 }

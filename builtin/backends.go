@@ -1,0 +1,87 @@
+package builtin
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+
+	"github.com/gocodealone/wfctl/engine"
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/kind"
+	"github.com/gocodealone/wfctl/state"
+	"github.com/gocodealone/wfctl/state/blob/azure"
+	"github.com/gocodealone/wfctl/state/blob/file"
+	"github.com/gocodealone/wfctl/state/blob/gcs"
+	"github.com/gocodealone/wfctl/state/blob/s3"
+	"github.com/gocodealone/wfctl/state/memory"
+	"github.com/gocodealone/wfctl/state/postgres"
+	"github.com/gocodealone/wfctl/state/sqlite"
+)
+
+// backends are where state can be kept.
+func backends() kind.Set[engine.Backend] {
+	return kind.NewSet("state backend", map[string]engine.Backend{
+		"sqlite":     {Schema: json.RawMessage(sqlite.Schema), Open: openSQLite},
+		"filesystem": {Schema: json.RawMessage(file.Schema), Open: openFiles},
+		"postgres":   {Schema: json.RawMessage(postgres.Schema), Open: opener("postgres", postgres.Open)},
+		"s3":         {Schema: json.RawMessage(s3.Schema), Open: opener("s3", s3.Open)},
+		"gcs":        {Schema: json.RawMessage(gcs.Schema), Open: opener("gcs", gcs.Open)},
+		"azure":      {Schema: json.RawMessage(azure.Schema), Open: opener("azure", azure.Open)},
+		"memory":     {Schema: json.RawMessage(memory.Schema), Open: openMemory},
+	})
+}
+
+// opener makes a backend of a driver whose options hold no path.
+func opener[O any](name string, open func(context.Context, O, string) (state.Driver, error)) func(context.Context, engine.BackendRequest) (state.Driver, error) {
+	return func(ctx context.Context, req engine.BackendRequest) (state.Driver, error) {
+		o, err := options[O](name, req)
+		if err != nil {
+			return nil, err
+		}
+		return open(ctx, o, place(req))
+	}
+}
+
+// place is an environment's name within a backend.
+func place(req engine.BackendRequest) string { return req.Project + "/" + req.Environment }
+
+func options[O any](name string, req engine.BackendRequest) (o O, err error) {
+	if err := json.Unmarshal(req.Config, &o); err != nil {
+		return o, fault.Wrap(fault.Config, err, "iac.state: read the options of %s", name)
+	}
+	return o, nil
+}
+
+// inProject makes a path of the configuration absolute.
+func inProject(req engine.BackendRequest, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(req.ProjectDir, path)
+}
+
+func openSQLite(ctx context.Context, req engine.BackendRequest) (state.Driver, error) {
+	o, err := options[sqlite.Options]("sqlite", req)
+	if err != nil {
+		return nil, err
+	}
+	if o.Path == "" {
+		o.Path = filepath.Join(".wfctl", "state.db")
+	}
+	return sqlite.Open(ctx, inProject(req, o.Path), place(req))
+}
+
+func openFiles(ctx context.Context, req engine.BackendRequest) (state.Driver, error) {
+	o, err := options[file.Options]("filesystem", req)
+	if err != nil {
+		return nil, err
+	}
+	if o.Path != "" {
+		o.Path = inProject(req, o.Path)
+	}
+	return file.Open(ctx, o, place(req))
+}
+
+func openMemory(context.Context, engine.BackendRequest) (state.Driver, error) {
+	return memory.New().Driver(), nil
+}
