@@ -1,0 +1,42 @@
+package fakedo
+
+import (
+	"net/http/httptest"
+	"os"
+)
+
+// TB is what Start needs of a *testing.T.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Skipf(format string, args ...any)
+}
+
+// Start serves a fake for a test, on a port of its own, and fails the test
+// at its end for whatever broke the API description. Without the
+// description the test is skipped, except under CI=true, where it fails.
+func Start(t TB, o Options) *Server {
+	t.Helper()
+	if o.Spec == nil {
+		spec, err := DefaultSpec()
+		if err != nil && os.Getenv("CI") != "true" {
+			t.Skipf("%v", err)
+		}
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		o.Spec = spec
+	}
+	s := New(o)
+	ts := httptest.NewServer(s)
+	s.URL = ts.URL
+	t.Cleanup(func() {
+		ts.Close()
+		for _, v := range s.Violations() {
+			t.Errorf("fakedo: %s", v)
+		}
+	})
+	return s
+}
