@@ -4,6 +4,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -92,6 +93,23 @@ func (s *Server) allowed(r *http.Request) (int, string) {
 		return http.StatusForbidden, "the credentials are read-only"
 	}
 	return 0, ""
+}
+
+// RegistryTransport carries requests for the real registry's host to the fake.
+func (s *Server) RegistryTransport() http.RoundTripper { return toFake{s} }
+
+type toFake struct{ s *Server }
+
+func (t toFake) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host == RealRegistryHost {
+		to, err := url.Parse(t.s.URL)
+		if err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.URL.Scheme, r.URL.Host = to.Scheme, to.Host
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // hasImage asks the registry for a manifest.

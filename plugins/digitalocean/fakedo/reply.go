@@ -9,11 +9,16 @@ import (
 // doc is a JSON object, as the API shows it.
 type doc = map[string]any
 
+// rawText is a body that is no JSON.
+type rawText string
+
 // A reply is what a handler answers.
 type reply struct {
 	status int
 	body   any
 	header http.Header
+	// unlistedFine is for an answer that is knowingly unlike the description.
+	unlistedFine bool
 }
 
 func ok(body doc) reply       { return reply{status: http.StatusOK, body: body} }

@@ -35,8 +35,9 @@ type Options struct {
 	// Quotas is how many of a kind the account may have: "droplet" and
 	// "database" and so on.
 	Quotas map[string]int
-	// RegistryHost is what docker credentials are for; by default the host
-	// that the client called, where the fake serves a registry.
+	// RegistryHost is what docker credentials are for, by default the real
+	// host. The fake's own address makes docker push to the fake; a program
+	// in Go can use RegistryTransport instead.
 	RegistryHost string
 	// CheckImages makes a deployment fail whose image is not in the
 	// account's registry.
@@ -95,6 +96,8 @@ func (s *Server) handlers() map[string]func(*call) reply {
 	all := map[string]func(*call) reply{}
 	for _, group := range []map[string]func(*call) reply{
 		s.accountRoutes(), s.vpcRoutes(), s.databaseRoutes(), s.databasePartRoutes(), s.tagRoutes(), s.projectRoutes(), s.appRoutes(),
+		s.domainRoutes(), s.certificateRoutes(), s.registryRoutes(), s.dropletRoutes(), s.volumeRoutes(), s.firewallRoutes(),
+		s.balancerRoutes(), s.spacesRoutes(), s.kubernetesRoutes(),
 	} {
 		maps.Copy(all, group)
 	}
@@ -223,6 +226,9 @@ func (s *Server) decide(r *http.Request, o *operation, params map[string]string,
 func (s *Server) freeze(body any) any {
 	if body == nil {
 		return nil
+	}
+	if text, isText := body.(rawText); isText {
+		return json.RawMessage(text)
 	}
 	data, err := json.Marshal(body)
 	if err != nil {
