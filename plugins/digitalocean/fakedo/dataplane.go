@@ -101,15 +101,20 @@ func (s *Server) RegistryTransport() http.RoundTripper { return toFake{s} }
 type toFake struct{ s *Server }
 
 func (t toFake) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host == RealRegistryHost {
-		to, err := url.Parse(t.s.URL)
-		if err != nil {
-			return nil, err
-		}
-		r = r.Clone(r.Context())
-		r.URL.Scheme, r.URL.Host = to.Scheme, to.Host
+	if r.URL.Host != RealRegistryHost {
+		return http.DefaultTransport.RoundTrip(r)
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	to, err := url.Parse(t.s.URL)
+	if err != nil {
+		return nil, err
+	}
+	sent := r.Clone(r.Context())
+	sent.URL.Scheme, sent.URL.Host, sent.Host = to.Scheme, to.Host, RealRegistryHost
+	answer, err := http.DefaultTransport.RoundTrip(sent)
+	if answer != nil {
+		answer.Request = r // what a relative Location is relative to
+	}
+	return answer, err
 }
 
 // hasImage asks the registry for a manifest.

@@ -136,8 +136,8 @@ func (s *Server) createDroplets(c *call) reply {
 // badDropletParts refuses keys and volumes that are not there.
 func (s *Server) badDropletParts(in doc, region string) (reply, bool) {
 	for _, key := range list(in, "ssh_keys") {
-		if s.keyOf(fmt.Sprint(key)) == nil {
-			return refused(fmt.Sprintf("%v are invalid key identifiers for Droplet creation.", key)), true
+		if s.keyOf(idText(key)) == nil {
+			return refused(idText(key) + " are invalid key identifiers for Droplet creation."), true
 		}
 	}
 	for _, id := range texts(in, "volumes") {
@@ -156,7 +156,7 @@ func (s *Server) addDroplet(c *call, name, region, vpc string, size machine, ima
 	id := s.number()
 	return s.add(c, &object{kind: "droplet", id: strconv.Itoa(id), name: name, vpc: vpc, doc: doc{
 		"id": id, "name": name, "memory": size.memory, "vcpus": size.cpus, "disk": size.disk, "locked": true, "status": "new", "created_at": s.stamp(),
-		"features": []any{"private_networking", "droplet_agent"}, "backup_ids": []any{}, "next_backup_window": nil, "snapshot_ids": []any{}, "volume_ids": []any{},
+		"features": []any{"private_networking", "droplet_agent"}, "backup_ids": []any{}, "next_backup_window": doc{}, "snapshot_ids": []any{}, "volume_ids": []any{},
 		"image": image, "size": size.doc(), "size_slug": size.slug, "networks": doc{"v4": []any{}, "v6": []any{}},
 		"region": regionDoc(region), "tags": anys(tags), "vpc_uuid": vpc,
 	}})
@@ -204,10 +204,9 @@ func (s *Server) deleteDroplet(_ *call, o *object) reply {
 
 // removeDroplet also takes it out of whatever names it.
 func (s *Server) removeDroplet(o *object) {
-	id := num(o.doc, "id")
 	for _, kind := range []string{"volume", "firewall", "load_balancer"} {
 		for _, other := range s.shelf(kind).objects {
-			other.doc["droplet_ids"] = slices.DeleteFunc(list(other.doc, "droplet_ids"), func(e any) bool { return num(doc{"n": e}, "n") == id })
+			other.doc["droplet_ids"] = slices.DeleteFunc(list(other.doc, "droplet_ids"), func(e any) bool { return idText(e) == o.id })
 		}
 	}
 	s.drop(o)

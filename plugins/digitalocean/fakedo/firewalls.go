@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -82,7 +81,7 @@ func (s *Server) badFirewall(in doc) (reply, bool) {
 	}
 	for _, t := range targets {
 		for _, id := range list(t, "droplet_ids") {
-			if s.find("droplet", strconv.Itoa(int(num(doc{"n": id}, "n")))) == nil {
+			if s.find("droplet", idText(id)) == nil {
 				return refused("a Droplet that the firewall names does not exist"), true
 			}
 		}
@@ -160,9 +159,8 @@ func (s *Server) changeList(o *object, key string, change []any, add bool) reply
 }
 
 func same(a, b any) bool {
-	x, y := doc{"n": a}, doc{"n": b}
-	if n := num(x, "n"); n != 0 {
-		return n == num(y, "n")
+	if id := idText(a); id != "" {
+		return id == idText(b)
 	}
 	return reflect.DeepEqual(a, b)
 }

@@ -3,7 +3,6 @@ package fakedo
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -89,7 +88,7 @@ func (s *Server) badBalancer(in doc) (reply, bool) {
 		}
 	}
 	for _, id := range list(in, "droplet_ids") {
-		if s.find("droplet", strconv.Itoa(int(num(doc{"n": id}, "n")))) == nil {
+		if s.find("droplet", idText(id)) == nil {
 			return refused("a Droplet that the load balancer names does not exist"), true
 		}
 	}

@@ -3,6 +3,7 @@ package fakedo
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -83,6 +84,19 @@ func num(d doc, key string) float64 {
 		return float64(v)
 	}
 	return 0
+}
+
+// idText is an identifier that JSON may have as a number.
+func idText(id any) string {
+	switch v := id.(type) {
+	case string:
+		return v
+	case int:
+		return strconv.Itoa(v)
+	case float64:
+		return strconv.Itoa(int(v))
+	}
+	return ""
 }
 
 func flag(d doc, key string) bool { v, _ := d[key].(bool); return v }

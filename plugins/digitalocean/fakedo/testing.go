@@ -1,8 +1,10 @@
 package fakedo
 
 import (
+	"encoding/json"
 	"net/http/httptest"
 	"os"
+	"strings"
 )
 
 // TB is what Start needs of a *testing.T.
@@ -39,4 +41,21 @@ func Start(t TB, o Options) *Server {
 		}
 	})
 	return s
+}
+
+// DockerLogin reads the user and the password for a host out of a docker
+// configuration.
+func DockerLogin(t TB, config []byte, host string) (user, password string) {
+	t.Helper()
+	var c struct {
+		Auths map[string]struct{ Auth []byte }
+	}
+	if err := json.Unmarshal(config, &c); err != nil {
+		t.Fatalf("docker configuration: %v", err)
+	}
+	user, password, ok := strings.Cut(string(c.Auths[host].Auth), ":")
+	if !ok {
+		t.Fatalf("the docker configuration has nothing for %s", host)
+	}
+	return user, password
 }
