@@ -32,6 +32,9 @@ func LoadSpec(path string) (*Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the API description %s: %w", path, err)
 	}
+	if doc.Paths.Len() == 0 {
+		return nil, fmt.Errorf("read the API description %s: it has no paths", path)
+	}
 	return &Spec{doc: doc, operations: operations(doc)}, nil
 }
 
