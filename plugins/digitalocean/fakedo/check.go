@@ -46,7 +46,8 @@ func (s *Server) input(r *http.Request, o *operation, body []byte, params map[st
 		Options: &openapi3filter.Options{
 			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true,
 			// A default that is filled in would be a change of what was asked.
-			SkipSettingDefaults: true,
+			SkipSettingDefaults:        true,
+			ExcludeReadOnlyValidations: s.opts.TakeReadOnly,
 		},
 	}
 }

@@ -75,6 +75,9 @@ func TestDroppedConnections(t *testing.T) {
 	if log[0].Status != 0 || log[0].Fault != fakedo.FaultDropBefore || log[1].Status != 201 || log[1].Fault != fakedo.FaultDropAfter {
 		t.Errorf("the log is %+v", log)
 	}
+	if made := s.Made(); made["vpc after"] != 1 || made["vpc before"] != 0 {
+		t.Errorf("made: %v", made)
+	}
 	if s.Count("POST /v2/vpcs") != 1 {
 		t.Errorf("%d took effect", s.Count("POST /v2/vpcs"))
 	}

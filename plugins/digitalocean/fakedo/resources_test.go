@@ -120,6 +120,14 @@ func TestRegistryTakesImages(t *testing.T) {
 	if tags := must[[]*godo.RepositoryTag](t)(c.Registries.ListRepositoryTags(ctx, "acme", "web", nil)); len(tags) != 1 || tags[0].Tag != "1" {
 		t.Errorf("the tags are %+v", tags)
 	}
+	digests := must[[]*godo.RepositoryManifest](t)(c.Registries.ListRepositoryManifests(ctx, "acme", "web", nil))
+	if len(digests) != 1 || len(digests[0].Tags) != 1 {
+		t.Errorf("the manifests are %+v", digests)
+	}
+	done(t)(c.Registries.DeleteTag(ctx, "acme", "web", "1"))
+	if left := must[[]*godo.RepositoryV2](t)(c.Registries.ListRepositoriesV2(ctx, "acme", nil)); len(left) != 0 {
+		t.Errorf("left: %+v", left)
+	}
 	must[*godo.Registry](t)(c.Registry.Get(ctx))
 	done(t)(c.Registries.Delete(ctx, "acme"))
 	emptied(t, s)

@@ -39,6 +39,9 @@ type Options struct {
 	// host. The fake's own address makes docker push to the fake; a program
 	// in Go can use RegistryTransport instead.
 	RegistryHost string
+	// TakeReadOnly lets a request have fields that the description calls
+	// read-only. The real service takes them: an app's network is set so.
+	TakeReadOnly bool
 	// CheckImages makes a deployment fail whose image is not in the
 	// account's registry.
 	CheckImages bool
@@ -66,6 +69,7 @@ type Server struct {
 	faults     []*Fault
 	chaos      Chaos
 	dice       *rand.Rand
+	everMade   map[string]int
 	entries    []Entry
 	violations []string
 	limitLeft  int
@@ -82,7 +86,7 @@ func New(o Options) *Server {
 	s := &Server{
 		opts: o, now: o.Clock.Now(),
 		random: rand.New(rand.NewPCG(o.Seed, 1)), dice: rand.New(rand.NewPCG(o.Seed, 2)),
-		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]bool{}, logs: map[string][]string{}, failing: map[string]*Fault{},
+		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]bool{}, logs: map[string][]string{}, everMade: map[string]int{}, failing: map[string]*Fault{},
 		limitLeft: rateLimit,
 	}
 	s.registry = newDataPlane()

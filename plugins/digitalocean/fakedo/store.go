@@ -3,6 +3,7 @@ package fakedo
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -49,6 +50,7 @@ func (s *Server) add(c *call, o *object) *object {
 	}
 	sh := s.shelf(o.kind)
 	sh.objects = append(sh.objects, o)
+	s.everMade[o.kind+" "+o.name]++
 	for _, tag := range texts(o.doc, "tags") {
 		s.ensureTag(tag)
 	}
@@ -144,6 +146,15 @@ func (s *Server) Remaining() []string {
 
 // Empty says that nothing is left of what anybody made, tags apart.
 func (s *Server) Empty() bool { return len(s.Remaining()) == 0 }
+
+// Made is how often each "kind name" was made, ever: a resource that was made
+// twice, because a client did not know that the first time had succeeded, shows
+// as 2 even when one of them is gone.
+func (s *Server) Made() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.everMade)
+}
 
 // Tags names the tags of the account.
 func (s *Server) Tags() (out []string) {

@@ -16,20 +16,26 @@ type TB interface {
 	Skipf(format string, args ...any)
 }
 
+// SpecFor is the API description for a test. Without it the test is skipped,
+// except under CI=true, where it fails.
+func SpecFor(t TB) *Spec {
+	t.Helper()
+	spec, err := DefaultSpec()
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("%v", err)
+	}
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return spec
+}
+
 // Start serves a fake for a test, on a port of its own, and fails the test
-// at its end for whatever broke the API description. Without the
-// description the test is skipped, except under CI=true, where it fails.
+// at its end for whatever broke the API description.
 func Start(t TB, o Options) *Server {
 	t.Helper()
 	if o.Spec == nil {
-		spec, err := DefaultSpec()
-		if err != nil && os.Getenv("CI") != "true" {
-			t.Skipf("%v", err)
-		}
-		if err != nil {
-			t.Fatalf("%v", err)
-		}
-		o.Spec = spec
+		o.Spec = SpecFor(t)
 	}
 	s := New(o)
 	ts := httptest.NewServer(s)
