@@ -84,15 +84,15 @@ func (s *Server) State() map[string][]map[string]any {
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, "/_fake/") {
 	case "GET log":
-		answerJSON(w, s.Log())
+		answerJSON(w, orEmpty(s.Log()))
 	case "GET state":
 		answerJSON(w, s.State())
 	case "GET remaining":
-		answerJSON(w, s.Remaining())
+		answerJSON(w, orEmpty(s.Remaining()))
 	case "GET violations":
-		answerJSON(w, s.Violations())
+		answerJSON(w, orEmpty(s.Violations()))
 	case "GET faults":
-		answerJSON(w, s.PendingFaults())
+		answerJSON(w, orEmpty(s.PendingFaults()))
 	case "POST faults":
 		s.controlFaults(w, r)
 	case "DELETE faults":
@@ -137,6 +137,9 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) bool {
 	}
 	return true
 }
+
+// orEmpty shows a list without elements as [] rather than null.
+func orEmpty[T any](list []T) []T { return append([]T{}, list...) }
 
 func answerJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
