@@ -13,7 +13,7 @@ import (
 // where it differs from what is desired.
 func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id string, fingerprint func([]byte) string) (resource.Record, error) {
 	rec := resource.Record{Address: d.Address(), Name: d.Name(), Type: d.Type(), Provider: d.Provider(), ID: id, DependsOn: d.DependsOn(), Lifecycle: d.Lifecycle()}
-	importer, ok := provider.(sdk.Importer)
+	importer, ok := sdk.As[sdk.Importer](provider)
 	if !ok {
 		return rec, fault.New(fault.Provider, "provider %q cannot import", d.Provider().Kind).At(d.Pos())
 	}

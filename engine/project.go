@@ -14,6 +14,7 @@ import (
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/resolve"
 	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/secret"
 )
 
 // Options say which project to open, for which environment.
@@ -30,6 +31,9 @@ type Options struct {
 	Parallelism int
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
+	// Secrets learns every sensitive value that comes by; what it knows is
+	// masked in the events. Nil learns and masks nothing.
+	Secrets *secret.Redactor
 }
 
 // Project is an application file resolved for one environment.
@@ -46,6 +50,7 @@ type Project struct {
 	options Options
 	events  event.Sink
 	pool    *pool
+	secrets *knowledge
 }
 
 // Open loads the application file and resolves it. Nothing of the platform
@@ -73,7 +78,8 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if file == nil {
 		return nil, loadErr
 	}
-	p := &Project{File: file, BaseDir: filepath.Dir(path), Run: newRun(o.Now()), kinds: kinds, options: o, events: o.Events}
+	p := &Project{File: file, BaseDir: filepath.Dir(path), Run: newRun(o.Now()), kinds: kinds, options: o, events: masked(o.Events, o.Secrets)}
+	p.secrets = newKnowledge(o.Secrets, p.events)
 	if p.Dir, err = projectDir(o, p.BaseDir); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func (pl *pool) ready(ctx context.Context, id resource.Provider) (*instance, err
 			in.madeErr = fault.Wrap(fault.Config, err, "provider %q", id.Address)
 			return
 		}
-		in.provider = factory(pl.project.host())
+		in.provider = pl.project.watch(string(id.Address), factory(pl.project.host()))
 		in.schema, in.madeErr = in.provider.Schema(ctx)
 	})
 	return in, in.madeErr
