@@ -43,7 +43,7 @@ func Kinds() engine.Kinds {
 }
 
 func newProject(h engine.Host) sdk.Provider {
-	return project.New(project.Options{BaseDir: h.BaseDir, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
+	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
 }
 
 // The options of the backends, as JSON Schema.

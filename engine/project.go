@@ -125,7 +125,9 @@ func (p *Project) Environment() resource.Environment { return p.Set.Environment 
 // workDir is where things of this machine are kept.
 func (p *Project) workDir() string { return filepath.Join(p.Dir, ".wfctl") }
 
-func (p *Project) host() Host { return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir} }
+func (p *Project) host() Host {
+	return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir, Secrets: p.secrets.redactor}
+}
 
 // warn tells of something that does not stop the command.
 func (p *Project) warn(w *fault.Error) {

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"pgregory.net/rapid"
 )
@@ -195,6 +198,21 @@ func TestRevealed(t *testing.T) {
 	_, _ = w.Write([]byte(" b: secret-one\n"))
 	if want := "a: " + Mask + " secret-one b: " + Mask + "\n"; out.String() != want {
 		t.Errorf("%q", out.String())
+	}
+}
+
+func TestReader(t *testing.T) {
+	r, forms := redactorOf("secret-one", "secret-one-two")
+	text := strings.Repeat("a secret-one b secret-one-tw secret-one-two\n", 50)
+	want := naive([]byte(text), forms)
+	for _, from := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
+		got, err := io.ReadAll(iotest.HalfReader(r.Reader(from)))
+		if err != nil || string(got) != want {
+			t.Errorf("%v %q", err, got)
+		}
+	}
+	if _, err := io.ReadAll(r.Reader(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(text))))); !errors.Is(err, iotest.ErrTimeout) {
+		t.Errorf("%v", err)
 	}
 }
 
