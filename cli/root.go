@@ -99,7 +99,7 @@ func (a *App) finish(err error) int {
 		ui.ErrorJSON(a.Stderr, err)
 	} else {
 		style := a.style()
-		style.Source, style.Mask = a.sourceLine, a.Secrets.Text
+		style.Source = a.sourceLine
 		ui.Error(a.Stderr, err, style)
 	}
 	return fault.ExitCode(err)
@@ -132,7 +132,7 @@ const changesPending exitStatus = 3
 func (a *App) style() ui.Style {
 	_, off := a.Getenv("NO_COLOR")
 	_, isTerminal := terminal(a.Stderr)
-	return ui.Style{Color: !off && !a.flags.noColor && isTerminal}
+	return ui.Style{Color: !off && !a.flags.noColor && isTerminal, Mask: a.Secrets.Text}
 }
 
 func (a *App) root() *cobra.Command {

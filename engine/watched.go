@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/gocodealone/wfctl/resource"
@@ -11,8 +12,9 @@ import (
 )
 
 // watched is a provider whose secrets become known as they pass, inputs
-// before the call and outputs before its answer is used, and whose panics are
-// errors: the runtime would print one past every mask. It has the methods of
+// before the call and outputs before its answer is used. What it says in words
+// is masked, so that a plan can keep it, and its panics are errors: the
+// runtime would print one past every mask. It has the methods of
 // all optional parts of the contract; ask with [sdk.As].
 type watched struct {
 	sdk.Provider
@@ -97,6 +99,21 @@ func (w *watched) results(typ, module string, outputs sdk.Outputs) {
 	w.known.outputs(module, w.typeSchema(typ), w.decls(module), outputs)
 }
 
+// say masks what a provider says, where it stands.
+func (w *watched) say(texts ...*string) {
+	for _, t := range texts {
+		*t = w.known.redactor.Text(*t)
+	}
+}
+
+func (w *watched) sayAll(diags []sdk.Diagnostic) []sdk.Diagnostic {
+	own := slices.Clone(diags)
+	for i := range own {
+		w.say(&own[i].Message, &own[i].Hint)
+	}
+	return own
+}
+
 // Capabilities implements sdk.Capable.
 func (w *watched) Capabilities() []sdk.Capability { return sdk.Capabilities(w.Provider) }
 
@@ -118,17 +135,24 @@ func (w *watched) Configure(ctx context.Context, req *sdk.ConfigureRequest) (*sd
 // Validate implements sdk.Provider. What it is asked about is known already,
 // by [Project.learn].
 func (w *watched) Validate(ctx context.Context, req *sdk.ValidateRequest) (*sdk.ValidateResponse, error) {
-	return guard(func() (*sdk.ValidateResponse, error) { return w.Provider.Validate(ctx, req) })
+	res, err := guard(func() (*sdk.ValidateResponse, error) { return w.Provider.Validate(ctx, req) })
+	if res != nil {
+		res = &sdk.ValidateResponse{Diagnostics: w.sayAll(res.Diagnostics)}
+	}
+	return res, err
 }
 
 // Diff implements sdk.Provider.
 func (w *watched) Diff(ctx context.Context, req *sdk.DiffRequest) (*sdk.DiffResponse, error) {
 	w.inputs(req.Type, req.Ownership.Module, req.Config)
 	res, err := guard(func() (*sdk.DiffResponse, error) { return w.Provider.Diff(ctx, req) })
-	if err == nil && res != nil {
-		w.results(req.Type, req.Ownership.Module, res.Outputs)
+	if res == nil {
+		return nil, err
 	}
-	return res, err
+	w.results(req.Type, req.Ownership.Module, res.Outputs)
+	masked := *res
+	masked.Notes = w.sayAll(res.Notes)
+	return &masked, err
 }
 
 // Create implements sdk.Provider.
@@ -145,11 +169,14 @@ func (w *watched) Create(ctx context.Context, req *sdk.CreateRequest, report sdk
 func (w *watched) Read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
 	w.inputs(req.Type, req.Ownership.Module, req.Config)
 	res, err := guard(func() (*sdk.ReadResponse, error) { return w.Provider.Read(ctx, req) })
-	if res != nil {
-		w.inputs(req.Type, req.Ownership.Module, res.Config)
-		w.results(req.Type, req.Ownership.Module, res.Outputs)
+	if res == nil {
+		return nil, err
 	}
-	return res, err
+	w.inputs(req.Type, req.Ownership.Module, res.Config)
+	w.results(req.Type, req.Ownership.Module, res.Outputs)
+	masked := *res
+	w.say(&masked.Reason)
+	return &masked, err
 }
 
 // Update implements sdk.Provider.
@@ -185,7 +212,13 @@ func (w *watched) Import(ctx context.Context, req *sdk.ImportRequest) (*sdk.Impo
 
 // Health implements sdk.HealthChecker.
 func (w *watched) Health(ctx context.Context, req *sdk.HealthRequest) (*sdk.HealthResponse, error) {
-	return optional(w, func(p sdk.HealthChecker) (*sdk.HealthResponse, error) { return p.Health(ctx, req) })
+	res, err := optional(w, func(p sdk.HealthChecker) (*sdk.HealthResponse, error) { return p.Health(ctx, req) })
+	if res == nil {
+		return nil, err
+	}
+	masked := *res
+	w.say(&masked.Reason)
+	return &masked, err
 }
 
 // Sizes implements sdk.Sizer.
@@ -239,7 +272,11 @@ func (w *watched) Logs(ctx context.Context, req *sdk.LogsRequest, line func(sdk.
 
 // Diagnose implements sdk.Diagnoser.
 func (w *watched) Diagnose(ctx context.Context, req *sdk.DiagnoseRequest) (*sdk.DiagnoseResponse, error) {
-	return optional(w, func(p sdk.Diagnoser) (*sdk.DiagnoseResponse, error) { return p.Diagnose(ctx, req) })
+	res, err := optional(w, func(p sdk.Diagnoser) (*sdk.DiagnoseResponse, error) { return p.Diagnose(ctx, req) })
+	if res != nil {
+		res = &sdk.DiagnoseResponse{Diagnostics: w.sayAll(res.Diagnostics)}
+	}
+	return res, err
 }
 
 // Close implements sdk.Closer.

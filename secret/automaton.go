@@ -48,8 +48,15 @@ func newAutomaton(patterns [][]byte) *automaton {
 // trie makes the states. A state's number is greater than its parent's, and
 // the children of a state come in the order of their labels.
 func (a *automaton) trie(patterns [][]byte) {
-	parent, labels := []uint32{0}, []byte{0}
-	a.depth, a.out = []uint32{0}, []uint32{0}
+	size := 1
+	for i, p := range patterns {
+		size += len(p)
+		if i > 0 {
+			size -= common(patterns[i-1], p)
+		}
+	}
+	parent, labels := make([]uint32, 1, size), make([]byte, 1, size)
+	a.depth, a.out = make([]uint32, 1, size), make([]uint32, 1, size)
 	path := []uint32{0} // states of the pattern before
 	var before []byte
 	for _, p := range patterns {

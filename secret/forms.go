@@ -94,9 +94,13 @@ func (c *collector) spell(value []byte) {
 	query, path := url.QueryEscape(s), url.PathEscape(s)
 	component := strings.ReplaceAll(query, "+", "%20")
 	c.text(query, path, component, lowerHex(query), lowerHex(path), lowerHex(component), userinfo(s))
-	c.text(jsonText(s, false), jsonText(s, true), asciiJSON(s), inner(strconv.Quote(s)), inner(strconv.QuoteToASCII(s)))
-	c.text(strings.ReplaceAll(s, `'`, `'\''`), strings.ReplaceAll(s, `'`, `'"'"'`), strings.ReplaceAll(s, `'`, `''`), doubleQuoted.Replace(s))
-	c.text(html.EscapeString(s), strings.ReplaceAll(s, "\n", "\r\n"), workflowCommand.Replace(s))
+	for _, written := range []string{
+		s, jsonText(s, false), asciiJSON(s), inner(strconv.Quote(s)), inner(strconv.QuoteToASCII(s)), visible(s),
+		strings.ReplaceAll(s, `'`, `'\''`), strings.ReplaceAll(s, `'`, `'"'"'`), strings.ReplaceAll(s, `'`, `''`), doubleQuoted.Replace(s),
+		html.EscapeString(s), strings.ReplaceAll(s, "\n", "\r\n"), workflowCommand.Replace(s),
+	} {
+		c.text(written, jsonText(written, false), jsonText(written, true)) // a message with a quotation in it, as JSON
+	}
 	c.text(hex.EncodeToString(value), strings.ToUpper(hex.EncodeToString(value)))
 	c.base64(value)
 }
@@ -141,6 +145,19 @@ func jsonText(s string, escapeHTML bool) string {
 	return inner(strings.TrimSuffix(b.String(), "\n"))
 }
 
+// visible is text as a terminal is shown it: control characters replaced.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case unicode.IsControl(r) && r != '\n', unicode.Is(unicode.Bidi_Control, r):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
 // asciiJSON is JSON of encoders that escape all that is not ASCII.
 func asciiJSON(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
@@ -183,8 +200,13 @@ var (
 // and decoded.
 func passwords(s string) []string {
 	var list []string
-	for _, m := range inURL.FindAllStringSubmatch(s, -1) {
-		list = append(list, decoded(m[1], url.PathUnescape)...)
+	if strings.Contains(s, "://") {
+		for _, m := range inURL.FindAllStringSubmatch(s, -1) {
+			list = append(list, decoded(m[1], url.PathUnescape)...)
+		}
+	}
+	if !strings.Contains(s, "=") {
+		return list
 	}
 	for _, m := range inDSN.FindAllStringSubmatch(s, -1) {
 		list = append(list, decoded(m[1]+m[2], url.QueryUnescape)...)

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"hash/maphash"
 	"slices"
 	"sync"
 )
@@ -9,12 +10,15 @@ import (
 // Redactor knows secrets and masks them, and what can be derived from them
 // (see [Forms]), in whatever is written through it. Secrets may be added at
 // any time and from any goroutine; they hold for all that is written from
-// then on. A nil Redactor knows none.
+// then on. The zero Redactor and a nil one know none.
 //
 // Where the forms of several secrets touch or overlap, one mask stands for
 // them all; so the longest wins, and no end of one shows behind another.
 type Redactor struct {
 	mu sync.Mutex
+	// seen are the values that were added, as hashes.
+	seed maphash.Seed
+	seen map[uint64]bool
 	// fresh are forms that no automaton knows yet.
 	fresh [][]byte
 	// automata are a few, the older the larger: a new secret costs what is
@@ -33,9 +37,12 @@ func (r *Redactor) Add(v Value) bool {
 	if r == nil || v.IsEmpty() {
 		return true
 	}
+	sum := r.digest(v)
+	if r.knows(sum) {
+		return v.long()
+	}
 	var forms [][]byte
-	var long bool
-	_ = v.Use(func(b []byte) error { forms, long = Forms(b), len(bytes.TrimSpace(b)) >= shortest; return nil })
+	_ = v.Use(func(b []byte) error { forms = Forms(b); return nil })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range forms {
@@ -43,7 +50,34 @@ func (r *Redactor) Add(v Value) bool {
 			r.fresh = append(r.fresh, f)
 		}
 	}
+	r.seen[sum] = true
+	return v.long()
+}
+
+// long tells whether the value can be told from ordinary output.
+func (v Value) long() bool {
+	var long bool
+	_ = v.Use(func(b []byte) error { long = len(bytes.TrimSpace(b)) >= shortest; return nil })
 	return long
+}
+
+// digest stands for a value in r.seen: a hash with a seed of this process.
+func (r *Redactor) digest(v Value) uint64 {
+	r.mu.Lock()
+	if r.seen == nil {
+		r.seed, r.seen = maphash.MakeSeed(), map[uint64]bool{}
+	}
+	seed := r.seed
+	r.mu.Unlock()
+	var sum uint64
+	_ = v.Use(func(b []byte) error { sum = maphash.Bytes(seed, b); return nil })
+	return sum
+}
+
+func (r *Redactor) knows(sum uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen[sum]
 }
 
 // current returns the automata of all that is known, to read n bytes with.
@@ -88,6 +122,9 @@ func (r *Redactor) size() int {
 
 // Text masks a text that is whole.
 func (r *Redactor) Text(s string) string {
+	if len(s) < shortest {
+		return s
+	}
 	automata := r.current(len(s))
 	if len(automata) == 0 {
 		return s
@@ -113,4 +150,5 @@ func (r *Redactor) Wipe() {
 		a.wipe()
 	}
 	r.fresh, r.automata = nil, nil
+	clear(r.seen)
 }

@@ -22,6 +22,10 @@ type Writer struct {
 // Writer wraps w.
 func (r *Redactor) Writer(w io.Writer) *Writer { return &Writer{redactor: r, to: w} }
 
+// Text masks a text that is whole, as a command does before it breaks or cuts
+// it.
+func (w *Writer) Text(s string) string { return w.redactor.Text(s) }
+
 // Unwrap returns the writer beneath.
 func (w *Writer) Unwrap() io.Writer { return w.to }
 

@@ -150,11 +150,16 @@ type errorDoc struct {
 
 // ErrorJSON writes an error as one JSON object: {"errors": [...]}.
 func ErrorJSON(w io.Writer, err error) {
+	s := Style{Mask: maskOf(w)}
 	docs := []errorDoc{}
 	for _, f := range collect(err) {
 		d := errorDoc{Code: f.Code, Message: f.Message, Hint: hintOf(f), Detail: f.Detail}
 		if f.Err != nil {
 			d.Message += ": " + f.Err.Error()
+		}
+		d.Message, d.Hint = s.mask(d.Message), s.mask(d.Hint)
+		if len(d.Detail) > 0 {
+			d.Detail = strings.Split(s.mask(strings.Join(d.Detail, "\n")), "\n")
 		}
 		if !f.Pos.IsZero() {
 			d.Position = &f.Pos
