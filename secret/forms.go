@@ -8,6 +8,7 @@ import (
 	"html"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -91,6 +92,7 @@ func (c *collector) spell(value []byte) {
 	}
 	s := string(value)
 	c.add(bytes.Clone(value))
+	c.pieces(value)
 	query, path := url.QueryEscape(s), url.PathEscape(s)
 	component := strings.ReplaceAll(query, "+", "%20")
 	c.text(query, path, component, lowerHex(query), lowerHex(path), lowerHex(component), userinfo(s))
@@ -104,6 +106,24 @@ func (c *collector) spell(value []byte) {
 	c.text(hex.EncodeToString(value), strings.ToUpper(hex.EncodeToString(value)))
 	c.base64(value)
 }
+
+// dense is what keys and tokens are made of; ordinary text is not.
+var dense = regexp.MustCompile(`^[A-Za-z0-9+/=_.~-]+$`)
+
+// pieces adds pieces of a long key, so that one that was cut off somewhere is
+// known, too.
+func (c *collector) pieces(value []byte) {
+	if len(value) < 2*pieceSize || !dense.Match(value) {
+		return
+	}
+	for piece := range slices.Chunk(value, pieceSize) {
+		if len(piece) == pieceSize {
+			c.add(bytes.Clone(piece))
+		}
+	}
+}
+
+const pieceSize = 32
 
 // doubleQuoted is what a shell needs within double quotes; workflowCommand
 // what a command of GitHub Actions does.

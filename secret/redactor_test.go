@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ func naive(text []byte, forms [][]byte) string {
 			}
 		}
 	}
+	cutOff(text, forms, hide)
 	var out strings.Builder
 	for i, c := range text {
 		switch {
@@ -40,6 +42,29 @@ func naive(text []byte, forms [][]byte) string {
 		}
 	}
 	return out.String()
+}
+
+// cutOff hides the beginning of a form at the end that follows what is hidden.
+func cutOff(text []byte, forms [][]byte, hide []bool) {
+	for from := max(len(text)-len(longest(forms)), 1); from+shortest <= len(text); from++ {
+		begins := slices.ContainsFunc(forms, func(f []byte) bool { return bytes.HasPrefix(f, text[from:]) })
+		if begins && hide[from-1] {
+			for i := from; i < len(text); i++ {
+				hide[i] = true
+			}
+			return
+		}
+	}
+}
+
+func longest(list [][]byte) []byte {
+	var l []byte
+	for _, b := range list {
+		if len(b) > len(l) {
+			l = b
+		}
+	}
+	return l
 }
 
 func redactorOf(values ...string) (*Redactor, [][]byte) {
@@ -186,6 +211,21 @@ func TestAddWhileWriting(t *testing.T) {
 	_ = w.Flush()
 	if want := "x " + Mask + " y " + Mask; out.String() != want {
 		t.Errorf("%q", out.String())
+	}
+}
+
+// A key that was cut off is masked as far as it goes.
+func TestCutOff(t *testing.T) {
+	key := strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 10)
+	r, _ := redactorOf(key)
+	for n := 38; n < len(key); n++ {
+		got := r.Text("key: " + key[:n])
+		if left := strings.TrimPrefix(got, "key: "+Mask); len(left) >= shortest {
+			t.Fatalf("%d bytes of it became %q", n, got)
+		}
+	}
+	if got := r.Text("…" + key[40:]); !strings.HasSuffix(got, Mask) || len(got) > 50 {
+		t.Errorf("its end became %q", got)
 	}
 }
 

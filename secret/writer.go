@@ -125,12 +125,28 @@ func (m *masking) feed(out, p []byte) []byte {
 	return m.release(out, len(m.held)-int(open))
 }
 
-// finish appends all that is held, as the end of the stream does.
+// finish appends all that is held, as the end of the stream does. What
+// follows a masked piece there and goes on as a secret would is masked with
+// it: somebody has cut it off.
 func (m *masking) finish(out []byte) []byte {
+	end := m.base + int64(len(m.held))
+	for k, a := range m.automata {
+		for s := m.states[k]; a.depth[s] >= shortest; s = a.fail[s] {
+			if from := end - int64(a.depth[s]); m.touched(from) {
+				m.spans = append(m.spans, span{from, end})
+				break
+			}
+		}
+	}
 	clear(m.states)
 	out = m.release(out, len(m.held))
 	m.masked = false
 	return out
+}
+
+// touched tells whether a mask reaches a place.
+func (m *masking) touched(at int64) bool {
+	return m.masked && m.covered >= at || slices.ContainsFunc(m.spans, func(s span) bool { return s.from <= at && s.to >= at })
 }
 
 // release appends the first n held bytes, with masks.

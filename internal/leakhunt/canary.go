@@ -42,9 +42,18 @@ func Canaries(seed string) []Canary {
 		}
 		return strings.NewReplacer("-", "x", "_", "y").Replace(b.String()[:size])
 	}
+	// mixed puts something random after each of the characters, so that no
+	// piece of it is the same in another run.
+	mixed := func(special ...string) string {
+		text := random(4)
+		for _, c := range special {
+			text += c + random(4)
+		}
+		return text
+	}
 	whole := func(name, value string) Canary { return Canary{name, value, []string{value}} }
 	lines := []string{random(64), random(64), random(20) + "=="}
-	password := random(10) + "p@ss:w/rd" + random(8)
+	password := mixed("@", ":", "/", "?", "#", " ")
 	leaf, deep := random(20), random(18)+`"q`
 	doc := fmt.Sprintf("{\n  \"user\": \"app\",\n  \"password\": %q,\n  \"more\": [{\"deep\": %q}],\n  \"ok\": true\n}", leaf, deep)
 	prefix := "prefix-" + random(16)
@@ -52,21 +61,21 @@ func Canaries(seed string) []Canary {
 		{"pem", "-----BEGIN PRIVATE KEY-----\n" + strings.Join(lines, "\n") + "\n-----END PRIVATE KEY-----\n", lines},
 		{"url", "postgres://app:" + url.QueryEscape(password) + "@db.example.com:5432/app?sslmode=require", []string{password, url.QueryEscape(password)}},
 		{"json", doc, []string{leaf, deep}},
-		whole("unicode", "пароль-"+random(8)+"-密码-🗝️-é"+random(6)),
+		whole("unicode", mixed("п", "ä", "密", "码", "🗝", "é")),
 		whole(Short, "^"+random(2)+"~"),
 		whole("huge", random(64<<10)),
 		whole("prefix", prefix),
 		whole("longer", prefix+"-and-"+random(12)),
-		whole("percent", "100%25-"+random(10)+"%0A%\r\n"+random(12)),
-		whole("quotes", random(8)+"'\"`$HOME\\\n\t;|&<>"+random(12)),
+		whole("percent", mixed("%", "%2", "%0A", "\r\n", "%25")+random(8)),
+		whole("quotes", mixed("'", `"`, "`", "$", `\`, "\n", "\t", "&", "<", ">")+random(8)),
 		whole("base64", random(20)+"+/"+random(12)+"=="),
-		whole("spaces", "  "+random(8)+"  "+random(9)+" "),
-		whole("control", random(8)+"\x01\x1b[31m\x7f\u0085"+random(12)),
+		whole("spaces", " "+mixed(" ", "  ")+" "),
+		whole("control", mixed("\x01", "\x1b[1m", "\x7f", "\u0085")),
 	}
 }
 
 // pieceSize is how many bytes of a canary in a row are a leak.
-const pieceSize = 12
+const pieceSize = 16
 
 // A Finder finds canaries in bytes.
 type Finder struct {

@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -28,6 +30,8 @@ type ground struct {
 	seed     string
 	canaries []Canary
 	finder   *Finder
+	// goEnv is what a project that builds needs.
+	goEnv []string
 }
 
 func newGround(t *testing.T) *ground {
@@ -66,6 +70,7 @@ func (g *ground) command(ctx context.Context, args ...string) *exec.Cmd {
 		"LEAKHUNT=wfctl", "PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_STATE_HOME=" + home + "/state", "XDG_CACHE_HOME=" + home + "/cache",
 		"TMPDIR=" + filepath.Join(g.root, "tmp"), "NO_COLOR=1",
 	}
+	cmd.Env = append(cmd.Env, g.goEnv...)
 	for _, c := range g.canaries {
 		cmd.Env = append(cmd.Env, variable(c)+"="+c.Value)
 	}
@@ -100,7 +105,9 @@ func (g *ground) nowhere(after string) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	supervisor := func(p Process, _ string) bool { return bytes.Contains(p.Environment, []byte("LEAKHUNT=")) }
+	supervisor := func(p Process, _ string) bool {
+		return bytes.Contains(p.Environment, []byte("LEAKHUNT=")) || bytes.Contains(p.CommandLine, []byte("/root-")) // a service
+	}
 	leaks = append(leaks, g.finder.Processes(Processes(), supervisor)...)
 	for _, leak := range leaks {
 		g.t.Errorf("after %s: %s", after, leak)
@@ -318,46 +325,59 @@ func TestGate(t *testing.T) {
 	g.nowhere("down")
 }
 
-// TestCrash: killed in the middle of a create, and gone on from there.
+// TestCrash: killed, and interrupted, in the middle of a create, and gone on
+// from there.
 func TestCrash(t *testing.T) {
-	t.Parallel()
-	g := newGround(t)
-	some := g.canaries[:3]
-	g.write("app.yaml", g.commands("hang", some...))
-	cmd := g.command(t.Context(), "infra", "apply", "--verbose")
+	ends := map[string]func(*os.Process){"killed": func(p *os.Process) { _ = p.Kill() }}
+	if runtime.GOOS != "windows" {
+		ends["interrupted"] = func(p *os.Process) {
+			_ = p.Signal(os.Interrupt)
+			_ = p.Signal(syscall.SIGTERM) // leave now
+		}
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGround(t)
+			some := g.canaries[:3]
+			g.write("app.yaml", g.commands("hang", some...))
+			g.check("a run that was "+name, g.broken(end, len(some)))
+			g.nowhere("a crash")
+			g.write("app.yaml", g.commands("create", some...))
+			g.wfctl(0, "infra", "apply", "--verbose", "--approve")
+			g.wfctl(0, "infra", "destroy", "--approve", "--json")
+			g.nowhere("recovery")
+		})
+	}
+}
+
+// broken is what an apply prints that ends once so many commands run.
+func (g *ground) broken(end func(*os.Process), commands int) []byte {
+	cmd := g.command(g.t.Context(), "infra", "apply", "--verbose")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
-	go g.killWhen(cmd, func() bool {
-		entries, err := os.ReadDir(filepath.Join(g.project, "things"))
-		return err == nil && len(entries) == len(some)
-	})
+	go func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+			if entries, err := os.ReadDir(filepath.Join(g.project, "things")); err == nil && len(entries) == commands {
+				break
+			}
+		}
+		end(cmd.Process)
+	}()
 	printed, err := io.ReadAll(out)
 	if err != nil {
-		t.Error(err)
+		g.t.Error(err)
 	}
-	_ = cmd.Wait() // killed
-	g.check("a run that was killed", printed)
-	g.nowhere("a crash")
-	g.write("app.yaml", g.commands("create", some...))
-	g.wfctl(0, "infra", "apply", "--verbose", "--approve")
-	g.wfctl(0, "infra", "destroy", "--approve", "--json")
-	g.nowhere("recovery")
-}
-
-// killWhen looks at the processes and then kills wfctl.
-func (g *ground) killWhen(cmd *exec.Cmd, ready func() bool) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !ready() && time.Now().Before(deadline); {
-		<-tick.C
-	}
-	_ = cmd.Process.Kill()
+	_ = cmd.Wait() // it was ended
+	return printed
 }
 
 // TestEveryShapeIsHunted keeps the list of shapes long.
