@@ -25,7 +25,9 @@ func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id s
 	if res.Name != "" {
 		rec.Name = res.Name
 	}
-	rec.Config = res.Config.Bytes()
+	if rec.Config, err = resource.WithFingerprints(res.Config, fingerprint); err != nil {
+		return rec, fault.Wrap(fault.Provider, err, "import %s %q: its configuration cannot be read", d.Type(), id).At(d.Pos())
+	}
 	rec.Digest = resource.Digest(rec.Config)
 	rec.Outputs = map[string]resource.RecordedOutput{}
 	for name, out := range res.Outputs {

@@ -140,7 +140,11 @@ func (o *RecoverOptions) adopted(p Pending, found *sdk.ReadResponse) resource.Re
 		rec.Status = resource.Failed
 	}
 	schema, _ := o.Providers.Schema(p.Provider, p.Type)
-	for name, out := range found.Outputs {
+	outputs := found.Outputs
+	if o.Config != nil {
+		outputs = tainted(o.Config(p.Address), outputs)
+	}
+	for name, out := range outputs {
 		declared := schema != nil && schema.Output(name) != nil && schema.Output(name).Sensitive
 		if out.Sensitive() || declared {
 			rec.Outputs[name] = resource.RecordedOutput{Sensitive: true, Fingerprint: o.Fingerprint(out.Reveal())}

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -54,22 +56,35 @@ func (k *knowledge) schemaConfig(source string, schema json.RawMessage, c sdk.Co
 	}
 }
 
+// markConfig adds what a schema calls sensitive to what is marked.
+func markConfig(schema json.RawMessage, c sdk.Config) sdk.Config {
+	if w, err := sdk.SchemaWalker(schema); err == nil {
+		c.Sensitive = append(slices.Clone(c.Sensitive), w.SensitivePaths(c.Bytes())...)
+	}
+	return c
+}
+
 // outputs learns those that are sensitive by their own mark, by the schema or
-// by the module, whose word counts most.
-func (k *knowledge) outputs(source string, schema *sdk.ResourceSchema, decls map[string]resource.OutputDecl, outputs sdk.Outputs) {
+// by the module, whose word counts most. It returns them with the mark that
+// they should have had, so that no path to the record can forget the schema.
+func (k *knowledge) outputs(source string, schema *sdk.ResourceSchema, decls map[string]resource.OutputDecl, outputs sdk.Outputs) sdk.Outputs {
+	marked := maps.Clone(outputs)
 	for name, out := range outputs {
 		sensitive := out.Sensitive()
 		if schema != nil && schema.Output(name) != nil {
 			sensitive = sensitive || schema.Output(name).Sensitive
 		}
+		marked[name] = out.WithSensitive(sensitive)
 		if d, ok := decls[name]; ok && d.Sensitive != nil {
 			sensitive = *d.Sensitive
+			marked[name] = out.WithSensitive(sensitive || out.Sensitive())
 		}
 		var v any
 		if sensitive && json.Unmarshal(out.Reveal(), &v) == nil {
 			k.value(source+"."+name, v)
 		}
 	}
+	return marked
 }
 
 // value learns a decoded JSON value. A structure is known by its leaves; it

@@ -95,8 +95,8 @@ func (w *watched) inputs(typ, module string, c sdk.Config) {
 	w.known.config(module, w.walker(typ), c)
 }
 
-func (w *watched) results(typ, module string, outputs sdk.Outputs) {
-	w.known.outputs(module, w.typeSchema(typ), w.decls(module), outputs)
+func (w *watched) results(typ, module string, outputs sdk.Outputs) sdk.Outputs {
+	return w.known.outputs(module, w.typeSchema(typ), w.decls(module), outputs)
 }
 
 // say masks what a provider says, where it stands.
@@ -149,8 +149,8 @@ func (w *watched) Diff(ctx context.Context, req *sdk.DiffRequest) (*sdk.DiffResp
 	if res == nil {
 		return nil, err
 	}
-	w.results(req.Type, req.Ownership.Module, res.Outputs)
 	masked := *res
+	masked.Outputs = w.results(req.Type, req.Ownership.Module, res.Outputs)
 	masked.Notes = w.sayAll(res.Notes)
 	return &masked, err
 }
@@ -159,10 +159,10 @@ func (w *watched) Diff(ctx context.Context, req *sdk.DiffRequest) (*sdk.DiffResp
 func (w *watched) Create(ctx context.Context, req *sdk.CreateRequest, report sdk.Reporter) (*sdk.CreateResponse, error) {
 	w.inputs(req.Type, req.Ownership.Module, req.Config)
 	res, err := guard(func() (*sdk.CreateResponse, error) { return w.Provider.Create(ctx, req, report) })
-	if res != nil {
-		w.results(req.Type, req.Ownership.Module, res.Outputs)
+	if res == nil {
+		return nil, err
 	}
-	return res, err
+	return &sdk.CreateResponse{ID: res.ID, Outputs: w.results(req.Type, req.Ownership.Module, res.Outputs)}, err
 }
 
 // Read implements sdk.Provider.
@@ -173,8 +173,8 @@ func (w *watched) Read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadResp
 		return nil, err
 	}
 	w.inputs(req.Type, req.Ownership.Module, res.Config)
-	w.results(req.Type, req.Ownership.Module, res.Outputs)
 	masked := *res
+	masked.Outputs = w.results(req.Type, req.Ownership.Module, res.Outputs)
 	w.say(&masked.Reason)
 	return &masked, err
 }
@@ -183,10 +183,10 @@ func (w *watched) Read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadResp
 func (w *watched) Update(ctx context.Context, req *sdk.UpdateRequest, report sdk.Reporter) (*sdk.UpdateResponse, error) {
 	w.inputs(req.Type, req.Ownership.Module, req.Config)
 	res, err := guard(func() (*sdk.UpdateResponse, error) { return w.Provider.Update(ctx, req, report) })
-	if res != nil {
-		w.results(req.Type, req.Ownership.Module, res.Outputs)
+	if res == nil {
+		return nil, err
 	}
-	return res, err
+	return &sdk.UpdateResponse{ID: res.ID, Outputs: w.results(req.Type, req.Ownership.Module, res.Outputs)}, err
 }
 
 // Delete implements sdk.Provider.
@@ -203,11 +203,16 @@ func (w *watched) List(ctx context.Context, req *sdk.ListRequest) (*sdk.ListResp
 // Import implements sdk.Importer.
 func (w *watched) Import(ctx context.Context, req *sdk.ImportRequest) (*sdk.ImportResponse, error) {
 	res, err := optional(w, func(p sdk.Importer) (*sdk.ImportResponse, error) { return p.Import(ctx, req) })
-	if res != nil {
-		w.inputs(req.Type, req.Ownership.Module, res.Config)
-		w.results(req.Type, req.Ownership.Module, res.Outputs)
+	if res == nil {
+		return nil, err
 	}
-	return res, err
+	marked := *res
+	if walker := w.walker(req.Type); walker != nil {
+		marked.Config.Sensitive = append(slices.Clone(res.Config.Sensitive), walker.SensitivePaths(res.Config.Bytes())...)
+	}
+	w.known.config(req.Ownership.Module, nil, marked.Config)
+	marked.Outputs = w.results(req.Type, req.Ownership.Module, res.Outputs)
+	return &marked, err
 }
 
 // Health implements sdk.HealthChecker.

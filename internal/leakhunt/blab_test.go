@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/gocodealone/wfctl/sdk"
 )
@@ -114,6 +115,13 @@ func (blab) Update(_ context.Context, req *sdk.UpdateRequest, _ sdk.Reporter) (*
 func (blab) Delete(_ context.Context, req *sdk.DeleteRequest, report sdk.Reporter) (*sdk.DeleteResponse, error) {
 	report.Log("deleting " + decode(req.Config).Secret)
 	return &sdk.DeleteResponse{}, nil
+}
+
+// Import implements sdk.Importer: the platform gives the secret back.
+func (blab) Import(_ context.Context, req *sdk.ImportRequest) (*sdk.ImportResponse, error) {
+	secret := os.Getenv("CANARY_" + req.ID)
+	raw, err := json.Marshal(map[string]string{"secret": secret, "how": "fine"})
+	return &sdk.ImportResponse{ID: req.ID, Name: req.ID, Config: sdk.Config{JSON: raw}, Outputs: sdk.Outputs{"made": sdk.Out("made of " + secret)}}, err
 }
 
 // Diagnose implements sdk.Diagnoser.

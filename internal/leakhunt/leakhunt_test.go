@@ -273,6 +273,11 @@ func TestProvider(t *testing.T) {
 	g.wfctl(0, "infra", "destroy", "--approve", "--verbose")
 	g.nowhere("destroy")
 
+	g.wfctl(0, "infra", "import", "pem", "PEM")
+	g.wfctl(0, "infra", "import", "quotes", "QUOTES", "--json")
+	g.wfctl(0, "infra", "plan")
+	g.nowhere("import")
+
 	g.write("app.yaml", strings.ReplaceAll(app("fine", ""), "secret:", "number:")) // does not fit its schema
 	g.wfctl(1, "validate")
 	g.wfctl(1, "infra", "plan", "--json")
