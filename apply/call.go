@@ -99,7 +99,7 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 			f = f.WithHint("bring it under management with `wfctl infra import %s ID`, or name yours otherwise", w.change.Address())
 		}
 	}
-	d, ok := p.(sdk.Diagnoser)
+	d, ok := sdk.As[sdk.Diagnoser](p)
 	if !ok || ctx.Err() != nil {
 		return f
 	}

@@ -13,7 +13,7 @@ import (
 // where it differs from what is desired.
 func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id string, keep Keeping) (resource.Record, error) {
 	rec := resource.Record{Address: d.Address(), Name: d.Name(), Type: d.Type(), Provider: d.Provider(), ID: id, DependsOn: d.DependsOn(), Lifecycle: d.Lifecycle()}
-	importer, ok := provider.(sdk.Importer)
+	importer, ok := sdk.As[sdk.Importer](provider)
 	if !ok {
 		return rec, fault.New(fault.Provider, "provider %q cannot import", d.Provider().Kind).At(d.Pos())
 	}
@@ -25,7 +25,9 @@ func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id s
 	if res.Name != "" {
 		rec.Name = res.Name
 	}
-	rec.Config = res.Config.Bytes()
+	if rec.Config, err = resource.WithFingerprints(res.Config, keep.Fingerprint); err != nil {
+		return rec, fault.Wrap(fault.Provider, err, "import %s %q: its configuration cannot be read", d.Type(), id).At(d.Pos())
+	}
 	rec.Digest = resource.Digest(rec.Config)
 	rec.Outputs = map[string]resource.RecordedOutput{}
 	for name, out := range res.Outputs {

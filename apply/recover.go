@@ -145,7 +145,11 @@ func (o *RecoverOptions) adopted(p Pending, found *sdk.ReadResponse) (rec resour
 		rec.Status = resource.Failed
 	}
 	schema, _ := o.Providers.Schema(p.Provider, p.Type)
-	for name, out := range found.Outputs {
+	outputs := found.Outputs
+	if o.Config != nil {
+		outputs = tainted(o.Config(p.Address), outputs)
+	}
+	for name, out := range outputs {
 		declared := schema != nil && schema.Output(name) != nil && schema.Output(name).Sensitive
 		if rec.Outputs[name], err = o.Keep.output(out, out.Sensitive() || declared); err != nil {
 			return rec, fault.Wrap(fault.State, err, "seal output %q of %q", name, p.Address)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
-	"strconv"
 
 	"github.com/gocodealone/wfctl/sdk"
 )
@@ -35,47 +34,10 @@ func tainted(config sdk.Config, outputs sdk.Outputs) sdk.Outputs {
 // sensitiveTexts are the sensitive strings of a configuration as they stand
 // inside JSON text.
 func sensitiveTexts(config sdk.Config) [][]byte {
-	if len(config.Sensitive) == 0 {
-		return nil
-	}
-	var doc any
-	if json.Unmarshal(config.Bytes(), &doc) != nil {
-		return nil
-	}
 	var texts [][]byte
-	for _, p := range config.Sensitive {
-		v := doc
-		for _, seg := range p.Segments() {
-			switch node := v.(type) {
-			case map[string]any:
-				v = node[seg]
-			case []any:
-				i, err := strconv.Atoi(seg)
-				if err != nil || i < 0 || i >= len(node) {
-					v = nil
-				} else {
-					v = node[i]
-				}
-			}
-		}
-		texts = appendTexts(texts, v)
-	}
-	return texts
-}
-
-func appendTexts(texts [][]byte, v any) [][]byte {
-	switch v := v.(type) {
-	case string:
-		if raw, err := json.Marshal(v); err == nil && len(v) >= shortest {
+	for _, s := range config.SensitiveTexts() {
+		if raw, err := json.Marshal(s); err == nil && len(s) >= shortest {
 			texts = append(texts, raw[1:len(raw)-1])
-		}
-	case map[string]any:
-		for _, sub := range v {
-			texts = appendTexts(texts, sub)
-		}
-	case []any:
-		for _, sub := range v {
-			texts = appendTexts(texts, sub)
 		}
 	}
 	return texts

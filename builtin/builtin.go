@@ -39,5 +39,5 @@ func Kinds() engine.Kinds {
 }
 
 func newProject(h engine.Host) sdk.Provider {
-	return project.New(project.Options{BaseDir: h.BaseDir, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
+	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
 }

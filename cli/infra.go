@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -148,9 +147,4 @@ Exit status: 0 done; 1 failed or something is left; 2 refused or wrong usage; 13
 	o.consent.register(cmd)
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show what would be destroyed")
 	return cmd
-}
-
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && terminalFile(f)
 }

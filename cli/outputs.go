@@ -12,8 +12,8 @@ import (
 )
 
 type outputsOptions struct {
-	module, output, format string
-	show                   bool
+	module, output, format, jq string
+	show                       bool
 }
 
 func (a *App) outputsCommand() *cobra.Command {
@@ -25,8 +25,13 @@ func (a *App) outputsCommand() *cobra.Command {
 declared otherwise, is masked; no environment variable reveals it, only
 --show-sensitive does, with a warning on standard error.
 
+The formats: value is a line NAME.FIELD: VALUE each, or the value alone with
+--output; env is KEY='value' each, for a POSIX shell, without what is masked;
+json keeps the types. --jq filters what json prints, and prints a string
+without its quotes.
+
 Exit status: 0 done; 1 failed, an unknown module or field; 2 wrong usage.`,
-		Example: "  wfctl infra outputs --env local\n  wfctl infra outputs --module web --output url\n  wfctl infra outputs --format env",
+		Example: "  wfctl infra outputs --env local\n  wfctl infra outputs --module web --output url\n  wfctl infra outputs --format env\n  wfctl infra outputs --jq .web.url",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runOutputs(cmd.Context(), o) },
 	}
@@ -34,6 +39,7 @@ Exit status: 0 done; 1 failed, an unknown module or field; 2 wrong usage.`,
 	f.StringVar(&o.module, "module", "", "only the module of this address or resource `NAME`")
 	f.StringVar(&o.output, "output", "", "only this `FIELD`")
 	f.StringVar(&o.format, "format", "", "value, env or json (default value; json with --json)")
+	f.StringVar(&o.jq, "jq", "", "filter the JSON of the outputs with a jq `EXPRESSION`")
 	f.BoolVar(&o.show, "show-sensitive", false, "print sensitive values")
 	return cmd
 }
@@ -47,6 +53,9 @@ func (a *App) runOutputs(ctx context.Context, o outputsOptions) (err error) {
 	}
 	if o.format != "value" && o.format != "env" && o.format != "json" {
 		return fault.New(fault.Usage, "there is no output format %q", o.format).WithHint("formats: value, env, json")
+	}
+	if o.jq != "" && o.format == "env" {
+		return fault.New(fault.Usage, "--jq filters JSON, and --format env is none")
 	}
 	eo := a.engineOptions()
 	eo.Events = a.notices()
@@ -67,5 +76,6 @@ func (a *App) runOutputs(ctx context.Context, o outputsOptions) (err error) {
 	actions, _ := a.Getenv("GITHUB_ACTIONS")
 	return ui.Outputs(a.Stdout, a.Stderr, outputValues(outputs), ui.OutputOptions{
 		Format: o.format, ShowSensitive: o.show, Bare: o.output != "" && o.format == "value", GitHubActions: actions == "true",
+		JQ: o.jq, Reveal: func(text string) error { return revealTo(a.Stdout, text) },
 	})
 }

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"os"
+	"io"
 
 	"golang.org/x/term"
 
@@ -16,7 +16,7 @@ func (a *App) renderer() ui.Renderer {
 	if a.flags.json {
 		return ui.JSON(a.Stdout)
 	}
-	if f, ok := a.Stderr.(*os.File); ok && terminalFile(f) {
+	if f, ok := terminal(a.Stderr); ok {
 		return ui.Live(a.Stderr, a.style(), a.flags.verbose, func() int {
 			width, _, err := term.GetSize(int(f.Fd()))
 			if err != nil {
@@ -38,7 +38,7 @@ func (a *App) notices() event.Sink {
 	})
 }
 
-func terminalFile(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+func isTerminal(w io.Writer) bool { _, ok := terminal(w); return ok }
 
 // outputValues are the engine's outputs as ui prints them.
 func outputValues(outputs []engine.Output) []ui.Output {

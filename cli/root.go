@@ -18,6 +18,7 @@ import (
 
 	"github.com/gocodealone/wfctl/engine"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/secret"
 	"github.com/gocodealone/wfctl/ui"
 )
 
@@ -31,6 +32,8 @@ type App struct {
 	Getenv func(string) (string, bool)
 	// Interactive tells whether a person sits at Stdin and Stderr.
 	Interactive bool
+	// Secrets is what must not be shown; it learns while a command runs.
+	Secrets *secret.Redactor
 
 	flags      globalFlags
 	interrupts *interrupts
@@ -48,19 +51,23 @@ func Main(kinds engine.Kinds, args []string) int {
 	app := &App{
 		Kinds: kinds, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv,
 		Interactive: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
+		Secrets:     secret.NewRedactor(),
 	}
+	learnEnvironment(os.Environ(), app.Secrets)
+	defer app.Secrets.Wipe()
 	return app.Run(context.Background(), args)
 }
 
 // Run runs one command line and returns the exit status.
 func (a *App) Run(ctx context.Context, args []string) int {
+	defer a.protect()()
 	ctx, a.interrupts = watchInterrupts(ctx, a.Stderr)
 	defer a.interrupts.release()
 	root := a.root()
 	root.SetArgs(args)
 	err := checkSingleDash(root, args)
 	if err == nil {
-		err = root.ExecuteContext(ctx)
+		err = guarded(func() error { return root.ExecuteContext(ctx) })
 	}
 	if err != nil && a.interrupts.interrupted() && errors.Is(err, context.Canceled) && fault.CodeOf(err) != fault.Interrupted {
 		err = fault.Wrap(fault.Interrupted, err, "interrupted")
@@ -124,8 +131,8 @@ const changesPending exitStatus = 3
 
 func (a *App) style() ui.Style {
 	_, off := a.Getenv("NO_COLOR")
-	f, isFile := a.Stderr.(*os.File)
-	return ui.Style{Color: !off && !a.flags.noColor && isFile && term.IsTerminal(int(f.Fd()))}
+	_, isTerminal := terminal(a.Stderr)
+	return ui.Style{Color: !off && !a.flags.noColor && isTerminal, Mask: a.Secrets.Text}
 }
 
 func (a *App) root() *cobra.Command {

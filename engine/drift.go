@@ -114,5 +114,8 @@ func (w *Work) configOf(addr resource.Address) sdk.Config {
 	if err != nil {
 		return sdk.Config{}
 	}
+	if schema, err := w.project.pool.Schema(d.Provider(), d.Type()); err == nil {
+		return markConfig(schema.Config, resolved.Config)
+	}
 	return resolved.Config
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/secret"
 	"github.com/gocodealone/wfctl/state"
 	"github.com/gocodealone/wfctl/step"
 )
@@ -48,6 +49,8 @@ type Host struct {
 	BaseDir, ProjectDir string
 	// Command re-executes this binary for a process that outlives it.
 	Command []string
+	// Secrets knows what must not be shown.
+	Secrets *secret.Redactor
 }
 
 // Backend opens a state backend.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/gocodealone/wfctl/apply"
@@ -114,13 +115,12 @@ func (w *Work) SavePlan(path string, pl *plan.Plan, o PlanOptions) error {
 	if err != nil {
 		return fault.Wrap(fault.Environment, err, "write the plan")
 	}
-	err = pl.Save(f, plan.SavedOptions{
+	out := w.project.secrets.redactor.Writer(f)
+	err = pl.Save(out, plan.SavedOptions{
 		Refresh: o.Refresh, Destroy: o.Destroy, Targets: o.Targets, Excludes: o.Excludes,
 		Environment: w.project.Environment().Name(), Nodes: int(o.Nodes),
 	})
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
+	err = errors.Join(err, out.Flush(), f.Close())
 	if err != nil {
 		return fault.Wrap(fault.Environment, err, "write the plan to %s", path)
 	}

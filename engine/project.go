@@ -14,6 +14,7 @@ import (
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/resolve"
 	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/secret"
 )
 
 // Options say which project to open, for which environment.
@@ -30,6 +31,9 @@ type Options struct {
 	Parallelism int
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
+	// Secrets learns every sensitive value that comes by; what it knows is
+	// masked in the events. Nil learns and masks nothing.
+	Secrets *secret.Redactor
 }
 
 // Project is an application file resolved for one environment.
@@ -51,7 +55,8 @@ type Project struct {
 	untrace func(context.Context) error
 	pool    *pool
 	// valid: Validate has found nothing.
-	valid bool
+	valid   bool
+	secrets *knowledge
 }
 
 // Open loads the application file and resolves it. Nothing of the platform
@@ -81,7 +86,8 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if file == nil {
 		return nil, loadErr
 	}
-	p := &Project{File: file, BaseDir: filepath.Dir(path), Run: newRun(o.Now()), kinds: kinds, options: o, events: o.Events}
+	p := &Project{File: file, BaseDir: filepath.Dir(path), Run: newRun(o.Now()), kinds: kinds, options: o, events: masked(o.Events, o.Secrets)}
+	p.secrets = newKnowledge(o.Secrets, p.events)
 	if p.Dir, err = projectDir(o, p.BaseDir); err != nil {
 		return nil, err
 	}
@@ -138,7 +144,9 @@ func (p *Project) Environment() resource.Environment { return p.Set.Environment 
 // workDir is where things of this machine are kept.
 func (p *Project) workDir() string { return filepath.Join(p.Dir, ".wfctl") }
 
-func (p *Project) host() Host { return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir} }
+func (p *Project) host() Host {
+	return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir, Secrets: p.secrets.redactor}
+}
 
 // warn tells of something that does not stop the command.
 func (p *Project) warn(w *fault.Error) {

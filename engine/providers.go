@@ -58,9 +58,11 @@ func (pl *pool) instance(id resource.Provider) *instance {
 func (pl *pool) ready(ctx context.Context, id resource.Provider) (*instance, error) {
 	in := pl.instance(id)
 	in.made.Do(func() {
-		if in.provider, in.madeErr = pl.make(ctx, id.Kind); in.madeErr != nil {
+		provider, err := pl.make(ctx, id.Kind)
+		if in.madeErr = err; err != nil {
 			return
 		}
+		in.provider = pl.project.watch(string(id.Address), provider)
 		in.schema, in.madeErr = in.provider.Schema(ctx)
 	})
 	return in, in.madeErr

@@ -20,12 +20,17 @@ func (w *Work) record(name resource.Address) (resource.Record, error) {
 		if rec.Deposed == "" && (rec.Address == name || rec.Name == string(name)) {
 			return rec, nil
 		}
-		known = append(known, string(rec.Address))
+		if rec.Deposed == "" {
+			known = append(known, string(rec.Address))
+		}
+		if rec.Deposed == "" && rec.Name != string(rec.Address) && nodeKind(rec.Address) == "" {
+			known = append(known, rec.Name)
+		}
 	}
 	env := w.project.Environment().Name()
 	err := fault.New(fault.NotFound, "state of %q has no resource %q", env, name)
 	if near := kind.Nearest(string(name), known); near != "" {
-		return resource.Record{}, err.WithHint("did you mean %q?", near)
+		return resource.Record{}, err.WithHint("did you mean %q? It has %s", near, strings.Join(known, ", "))
 	}
 	if len(known) == 0 {
 		return resource.Record{}, err.WithHint("it is empty: `wfctl up --env %s` makes what the configuration says", env)
@@ -43,7 +48,7 @@ func (w *Work) Logs(ctx context.Context, addr resource.Address, req sdk.LogsRequ
 	if err != nil {
 		return err
 	}
-	reader, ok := provider.(sdk.LogReader)
+	reader, ok := sdk.As[sdk.LogReader](provider)
 	if !ok {
 		return fault.New(fault.Provider, "provider %q (%s) has no logs", rec.Provider.Address, rec.Provider.Kind)
 	}
@@ -105,6 +110,9 @@ func (w *Work) Outputs(ctx context.Context, o OutputOptions) ([]Output, error) {
 func (w *Work) unknownField(records []resource.Record, o OutputOptions) error {
 	var known []string
 	for _, rec := range records {
+		if rec.Deposed != "" || o.Module == "" && nodeKind(rec.Address) != "" {
+			continue
+		}
 		for field := range rec.Outputs {
 			known = append(known, field)
 		}
@@ -115,10 +123,13 @@ func (w *Work) unknownField(records []resource.Record, o OutputOptions) error {
 	if o.Module != "" {
 		err = fault.New(fault.NotFound, "%q has no output %q", o.Module, o.Field)
 	}
-	if near := kind.Nearest(o.Field, known); near != "" {
-		return err.WithHint("did you mean %q?", near)
+	if len(known) == 0 {
+		return err.WithHint("it has no outputs")
 	}
-	return err.WithHint("outputs: %s", strings.Join(known, ", "))
+	if near := kind.Nearest(o.Field, known); near != "" {
+		return err.WithHint("did you mean %q? The outputs are %s", near, strings.Join(known, ", "))
+	}
+	return err.WithHint("the outputs are %s", strings.Join(known, ", "))
 }
 
 // recordOutputs shows one record's outputs: sensitive by the module's word,
@@ -245,7 +256,7 @@ func (w *Work) health(ctx context.Context, rec resource.Record, s *ResourceStatu
 	if err != nil {
 		return err
 	}
-	checker, ok := provider.(sdk.HealthChecker)
+	checker, ok := sdk.As[sdk.HealthChecker](provider)
 	if !ok {
 		return nil
 	}

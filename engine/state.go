@@ -113,6 +113,9 @@ func (p *Project) backendRequest() (BackendRequest, error) {
 	if err != nil {
 		return req, err
 	}
+	if b, err := p.backend(); err == nil {
+		p.secrets.schemaConfig("iac.state", b.Schema, resolved.Config)
+	}
 	if len(resolved.Config.Unknown) > 0 {
 		return req, fault.New(fault.Config, "the state cannot depend on a module's output: it must be open before anything is made").
 			At(p.Set.State.Config.Locate(resolved.Config.Unknown[0])).WithHint("name the place outright, or through a variable")

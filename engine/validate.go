@@ -75,8 +75,10 @@ func (v *validation) ground() {
 		v.project.warn(w)
 	}
 	for _, m := range ground.Providers {
-		_, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: m.Kind})
-		v.bad[m.Address] = err != nil
+		in, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: m.Kind})
+		if v.bad[m.Address] = err != nil; err == nil {
+			v.project.learn(in, "", m.Address, m.Config)
+		}
 	}
 }
 
@@ -121,6 +123,7 @@ func (v *validation) node(d resource.Desired) []*fault.Error {
 	if f != nil {
 		return []*fault.Error{f}
 	}
+	v.project.learn(in, d.Type(), d.Address(), d.Config())
 	faults, warnings := v.checker.Declarations(schema, d)
 	for _, w := range warnings {
 		v.project.warn(w)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/secret"
 )
 
 // Plugin is an installed plugin.
@@ -36,6 +37,8 @@ type Options struct {
 	// Log gets each line that a plugin prints; nil keeps the last ones for
 	// errors and drops the rest.
 	Log func(plugin, line string)
+	// Secrets are masked in what a plugin prints; nil masks nothing.
+	Secrets *secret.Redactor
 	// SocketDir is where the private folders for sockets are made; "" is the
 	// system's folder for temporary files.
 	SocketDir string

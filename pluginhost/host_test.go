@@ -15,6 +15,7 @@ import (
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/sdk/wire"
+	"github.com/gocodealone/wfctl/secret"
 )
 
 func TestOneProcessForOneConfiguration(t *testing.T) {
@@ -299,8 +300,28 @@ func TestCancelledWhileAnotherStarts(t *testing.T) {
 	<-p.lock
 }
 
+// A secret longer than a line is kept, and one over two lines, are masked all
+// the same.
+func TestTailMasks(t *testing.T) {
+	long := strings.Repeat("long-secret-", tailWidth)
+	secrets := secret.NewRedactor()
+	secrets.Add(secret.FromString(long))
+	secrets.Add(secret.FromString("first-line\nend"))
+	var logged []string
+	tail := newTail(secrets, func(line string) { logged = append(logged, line) })
+	for _, s := range []string{"token: " + long[:100], long[100:] + "\nfirst-", "line\nend\npanic: " + long + "\n"} {
+		if _, err := tail.Write([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"token: " + secret.Mask, secret.Mask, "panic: " + secret.Mask}
+	if got := tail.last(); !slices.Equal(got, want) || !slices.Equal(logged, want) {
+		t.Errorf("%q, %q", got, logged)
+	}
+}
+
 func TestTail(t *testing.T) {
-	tail := &tail{}
+	tail := newTail(nil, nil)
 	for _, s := range []string{"a\nb", "c\r\n\n", strings.Repeat("x", 2*tailWidth), "y\n", "part"} {
 		if _, err := tail.Write([]byte(s)); err != nil {
 			t.Fatal(err)

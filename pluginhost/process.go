@@ -23,12 +23,12 @@ type process struct {
 	end func()
 }
 
-func newProcess(p Plugin, log func(plugin, line string), env []string) *process {
-	t := &tail{}
-	if log != nil {
-		t.log = func(line string) { log(p.Name, line) }
+func newProcess(p Plugin, o Options, env []string) *process {
+	var log func(string)
+	if o.Log != nil {
+		log = func(line string) { o.Log(p.Name, line) }
 	}
-	return &process{plugin: p, env: env, tail: t}
+	return &process{plugin: p, env: env, tail: newTail(o.Secrets, log)}
 }
 
 func (p *process) command() *exec.Cmd {

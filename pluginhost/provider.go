@@ -113,7 +113,7 @@ func (p *provider) start(ctx context.Context) (*process, error) {
 		return nil, err
 	}
 	h := p.host
-	pr := newProcess(p.plugin, h.options.Log, h.environment(p.declared))
+	pr := newProcess(p.plugin, h.options, h.environment(p.declared))
 	conn, err := wire.Dial(ctx, wire.DialOptions{
 		Command: pr.command(), Start: startTied, Stderr: pr.tail, SocketDir: h.options.SocketDir, HostVersion: h.options.Version,
 		StartTimeout: h.options.StartTimeout, Grace: h.options.Grace, Stuck: func(string) { p.retire(pr) },

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/gocodealone/wfctl/secret"
 )
 
 const (
@@ -14,9 +16,11 @@ const (
 	tailWidth = 2 << 10
 )
 
-// tail keeps the last lines that a plugin printed.
+// tail keeps the last lines that a plugin printed. Secrets are taken out
+// before they are cut into lines: half of one would not be known.
 type tail struct {
-	log func(string)
+	log    func(string)
+	masked *secret.Writer
 
 	mu    sync.Mutex
 	part  []byte
@@ -25,8 +29,21 @@ type tail struct {
 	why string
 }
 
+func newTail(secrets *secret.Redactor, log func(string)) *tail {
+	t := &tail{log: log}
+	t.masked = secrets.Writer(writerFunc(t.cut))
+	return t
+}
+
+type writerFunc func([]byte) (int, error)
+
 // Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) { return t.masked.Write(p) }
+
+func (t *tail) cut(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for rest := p; len(rest) > 0; {
@@ -59,6 +76,7 @@ func (t *tail) add(line string) {
 
 // last returns the lines, the cause of a crash always among them.
 func (t *tail) last() []string {
+	_ = t.masked.Flush() // cut does not fail
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	lines := slices.Clone(t.lines)

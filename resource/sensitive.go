@@ -54,6 +54,30 @@ func MarkSensitive(w *sdk.Walker, r Resolved, fingerprint func([]byte) string) (
 	return r, nil
 }
 
+// WithFingerprints is a configuration for the record: canonical, and with
+// fingerprints in place of what is sensitive.
+func WithFingerprints(c sdk.Config, fingerprint func([]byte) string) (json.RawMessage, error) {
+	if len(c.Sensitive) == 0 {
+		return c.Bytes(), nil
+	}
+	var doc any
+	dec := json.NewDecoder(bytes.NewReader(c.Bytes()))
+	dec.UseNumber()
+	if err := dec.Decode(&doc); err != nil {
+		return nil, err
+	}
+	for _, p := range c.Sensitive {
+		doc = replaceAt(doc, p.Segments(), func(v any) any {
+			raw, err := json.Marshal(v)
+			if err != nil || marked(v) || v == nil {
+				return v
+			}
+			return map[string]any{FingerprintMark: fingerprint(raw)}
+		})
+	}
+	return Canonical(doc)
+}
+
 // marked tells whether a value is a fingerprint or an unknown already.
 func marked(v any) bool {
 	m, ok := v.(map[string]any)

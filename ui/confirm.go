@@ -16,6 +16,11 @@ func Confirm(ctx context.Context, in io.Reader, out io.Writer, question string) 
 	if _, err := fmt.Fprintf(out, "%s Only 'yes' is accepted: ", question); err != nil {
 		return false, err
 	}
+	if f, ok := out.(interface{ Flush() error }); ok { // a writer may hold back the end of a question
+		if err := f.Flush(); err != nil {
+			return false, err
+		}
+	}
 	type answer struct {
 		text string
 		err  error

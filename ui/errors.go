@@ -63,16 +63,18 @@ func oneError(f *fault.Error, s Style) string {
 	if f.Err != nil {
 		message += ": " + f.Err.Error()
 	}
-	b.WriteString(s.paint(bold, block(strings.TrimSpace(message), "  ")) + "\n")
+	b.WriteString(s.paint(bold, block(s.mask(strings.TrimSpace(message)), "  ")) + "\n")
 	if !f.Pos.IsZero() {
 		fmt.Fprintf(&b, "  %s %s\n", s.paint(cyan, "at"), f.Pos)
 	}
 	b.WriteString(caret(f, s))
-	for _, line := range f.Detail {
-		fmt.Fprintf(&b, "  | %s\n", printable(line))
+	if len(f.Detail) > 0 {
+		for line := range strings.SplitSeq(s.mask(strings.Join(f.Detail, "\n")), "\n") {
+			fmt.Fprintf(&b, "  | %s\n", printable(line))
+		}
 	}
 	if hint := hintOf(f); hint != "" {
-		fmt.Fprintf(&b, "  %s %s\n", s.paint(yellow, "hint:"), block(hint, "        "))
+		fmt.Fprintf(&b, "  %s %s\n", s.paint(yellow, "hint:"), block(s.mask(hint), "        "))
 	}
 	return b.String()
 }
@@ -148,11 +150,16 @@ type errorDoc struct {
 
 // ErrorJSON writes an error as one JSON object: {"errors": [...]}.
 func ErrorJSON(w io.Writer, err error) {
+	s := Style{Mask: maskOf(w)}
 	docs := []errorDoc{}
 	for _, f := range collect(err) {
 		d := errorDoc{Code: f.Code, Message: f.Message, Hint: hintOf(f), Detail: f.Detail}
 		if f.Err != nil {
 			d.Message += ": " + f.Err.Error()
+		}
+		d.Message, d.Hint = s.mask(d.Message), s.mask(d.Hint)
+		if len(d.Detail) > 0 {
+			d.Detail = strings.Split(s.mask(strings.Join(d.Detail, "\n")), "\n")
 		}
 		if !f.Pos.IsZero() {
 			d.Position = &f.Pos

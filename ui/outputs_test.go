@@ -62,7 +62,7 @@ func TestOutputs(t *testing.T) {
 		"object in actions": {
 			[]ui.Output{object},
 			ui.OutputOptions{Format: "value", Bare: true, ShowSensitive: true, GitHubActions: true},
-			"::add-mask::" + string(object.Value) + "\n::add-mask::deep\n::add-mask::p\"w\n::add-mask::u\n" + `::add-mask::p\"w` + "\n" + string(object.Value) + "\n",
+			"::add-mask::" + string(object.Value) + "\n::add-mask::deep\n::add-mask::p\"w\n" + `::add-mask::p\"w` + "\n" + string(object.Value) + "\n",
 			warn("o"),
 		},
 		"nothing": {nil, ui.OutputOptions{Format: "json"}, "{}\n", ""},

@@ -36,7 +36,7 @@ func Plan(w io.Writer, p *plan.Plan, s Style) error {
 		fmt.Fprintf(&b, "  = %s  %s\n", k.Address(), k.Reason())
 	}
 	for _, d := range p.Warnings {
-		fmt.Fprintf(&b, "  %s %s\n", s.paint(yellow, "warning:"), block(d.Message, "    "))
+		fmt.Fprintf(&b, "  %s %s\n", s.paint(yellow, "warning:"), block(s.mask(d.Message), "    "))
 	}
 	if b.Len() > 0 {
 		b.WriteString("\n")
@@ -80,14 +80,14 @@ func change(c plan.Change, s Style) string {
 	}
 	fmt.Fprintf(&b, "  %s", s.paint(mark[1], verb))
 	if c.Reason() != "" {
-		fmt.Fprintf(&b, "  (%s)", printable(c.Reason()))
+		fmt.Fprintf(&b, "  (%s)", printable(s.mask(c.Reason())))
 	}
 	b.WriteString("\n")
 	for _, f := range c.Fields() {
 		b.WriteString("      " + field(c.Action(), f, s) + "\n")
 	}
 	for _, n := range c.Notes() {
-		fmt.Fprintf(&b, "      %s %s\n", s.paint(dim, "note:"), block(n.Message, "        "))
+		fmt.Fprintf(&b, "      %s %s\n", s.paint(dim, "note:"), block(s.mask(n.Message), "        "))
 	}
 	return b.String()
 }
@@ -95,21 +95,21 @@ func change(c plan.Change, s Style) string {
 // field shows one difference: path: before -> after.
 func field(a plan.Action, f sdk.FieldChange, s Style) string {
 	path := printable(strings.TrimSpace(f.Path.Dotted()))
-	after := value(f.After, f)
+	after := value(f.After, f, s)
 	line := path + ": " + after
 	if a != plan.ActionCreate && a != plan.ActionAdopt {
-		line = path + ": " + value(f.Before, sdk.FieldChange{Sensitive: f.Sensitive}) + " -> " + after
+		line = path + ": " + value(f.Before, sdk.FieldChange{Sensitive: f.Sensitive}, s) + " -> " + after
 	}
 	if f.Action == sdk.ActionReplace {
 		line += s.paint(red, "  # replaces it")
 	}
 	if f.Reason != "" {
-		line += s.paint(dim, "  # "+f.Reason)
+		line += s.paint(dim, "  # "+s.mask(f.Reason))
 	}
 	return line
 }
 
-func value(raw json.RawMessage, f sdk.FieldChange) string {
+func value(raw json.RawMessage, f sdk.FieldChange, s Style) string {
 	switch {
 	case f.Unknown:
 		return "(known after apply)"
@@ -118,7 +118,7 @@ func value(raw json.RawMessage, f sdk.FieldChange) string {
 	case raw == nil:
 		return "(none)"
 	}
-	text := printable(plain(raw))
+	text := printable(s.mask(plain(raw)))
 	if r := []rune(text); len(r) > 200 {
 		text = string(r[:200]) + fmt.Sprintf("… (%d more characters)", len(r)-200)
 	}
@@ -131,6 +131,7 @@ const markdownLimit = 64_000
 // PlanMarkdown writes a plan for a pull request, destroys first; what does
 // not fit is counted.
 func PlanMarkdown(w io.Writer, p *plan.Plan) error {
+	s := Style{Mask: maskOf(w)}
 	var head, changes, rest strings.Builder
 	fmt.Fprintf(&head, "### %s\n\n", Counts(p.Counts(), p.Environment.Name()))
 	left := 0
@@ -143,10 +144,10 @@ func PlanMarkdown(w io.Writer, p *plan.Plan) error {
 	}
 	for _, c := range p.Changes {
 		if c.Action() != plan.ActionNoOp {
-			add(&changes, change(c, Style{}))
+			add(&changes, change(c, s))
 		}
 	}
-	for _, line := range remarks(p) {
+	for _, line := range remarks(p, s) {
 		add(&rest, line)
 	}
 	if changes.Len() > 0 {
@@ -162,7 +163,7 @@ func PlanMarkdown(w io.Writer, p *plan.Plan) error {
 }
 
 // remarks are the items of a plan that are no changes, as Markdown.
-func remarks(p *plan.Plan) []string {
+func remarks(p *plan.Plan, s Style) []string {
 	var lines []string
 	for _, m := range p.Moved {
 		lines = append(lines, fmt.Sprintf("- `%s` moves to `%s`\n", m.From, m.To))
@@ -171,7 +172,7 @@ func remarks(p *plan.Plan) []string {
 		lines = append(lines, fmt.Sprintf("- `%s` %s\n", k.Address(), k.Reason()))
 	}
 	for _, d := range p.Warnings {
-		lines = append(lines, fmt.Sprintf("- warning: %s\n", block(d.Message, "  ")))
+		lines = append(lines, fmt.Sprintf("- warning: %s\n", block(s.mask(d.Message), "  ")))
 	}
 	return lines
 }

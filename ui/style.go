@@ -4,6 +4,7 @@
 package ui
 
 import (
+	"io"
 	"strings"
 	"unicode"
 )
@@ -17,6 +18,24 @@ type Style struct {
 	// Source returns a line of a file, for an error that has a place and
 	// brings no line; nil, or "", shows none.
 	Source func(file string, line int) string
+	// Mask takes secrets out of a text before it is broken into lines, where
+	// the writer would no longer know one of several lines; nil masks nothing.
+	Mask func(string) string
+}
+
+// maskOf is the Mask of a writer that has one.
+func maskOf(w io.Writer) func(string) string {
+	if m, ok := w.(interface{ Text(string) string }); ok {
+		return m.Text
+	}
+	return nil
+}
+
+func (s Style) mask(text string) string {
+	if s.Mask == nil {
+		return text
+	}
+	return s.Mask(text)
 }
 
 // The colours, as SGR parameters.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/secret"
 )
 
 // Options are what a gate uses of the world. The zero value is right for
@@ -16,6 +17,8 @@ import (
 type Options struct {
 	// Secrets are values that are masked wherever they would be shown.
 	Secrets []string
+	// Redactor knows more of them; nil knows none.
+	Redactor *secret.Redactor
 	// Progress is told of each attempt; it may be called concurrently.
 	Progress func(Attempt)
 	// Transport makes HTTP requests; nil is a real one with the target's TLS.
@@ -81,7 +84,7 @@ func Run(ctx context.Context, c Config, o Options) (*Report, error) {
 		timeout = defaultTimeout
 	}
 	began := o.Now()
-	g := &gate{o: o, began: began, deadline: began.Add(timeout), mask: newMasker(o.Secrets)}
+	g := &gate{o: o, began: began, deadline: began.Add(timeout), mask: newMasker(o.Redactor, o.Secrets)}
 	report := &Report{Timeout: timeout, Targets: make([]TargetReport, len(targets))}
 	var all sync.WaitGroup
 	for i, t := range targets {

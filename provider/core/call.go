@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/secret"
 )
 
 // call is what the commands of one operation have in common.
 type call struct {
 	dir           string
 	env           []string
-	mask          *masker
+	secrets       *secret.Redactor
 	grace, linger time.Duration
 	cc            *commandConfig
 	// missing names the secrets that are recorded as fingerprints and not
@@ -64,7 +65,7 @@ func (c *command) call(cc *commandConfig, name, key string, prior sdk.Outputs) *
 	for _, v := range slices.Sorted(maps.Keys(vars)) {
 		k.env = append(k.env, v+"="+vars[v])
 	}
-	k.mask = newMasker(secrets)
+	k.secrets = redactorOf(secrets)
 	return k
 }
 

@@ -421,7 +421,7 @@ func FuzzStdout(f *testing.F) {
 	f.Add([]byte("line\nmore"), 1)
 	f.Fuzz(func(t *testing.T, text []byte, cut int) {
 		var lines int
-		s := &stdout{lines: lineWriter{emit: func(string) { lines++ }}}
+		s := &stdout{lines: (&call{}).lines(func(string) { lines++ })}
 		cut = min(max(cut, 0), len(text))
 		for _, part := range [][]byte{text[:cut], text[cut:]} {
 			if n, err := s.Write(part); n != len(part) || err != nil {

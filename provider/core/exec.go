@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/secret"
 )
 
 type rawValue = json.RawMessage
@@ -32,10 +33,9 @@ func (k *call) exec(ctx context.Context, argv []string, log func(string)) (resul
 	if len(argv) == 0 || argv[0] == "" {
 		return result{}, nil, errors.New("it is empty")
 	}
-	masked := func(line string) { log(k.mask.apply(line)) }
 	tail := &tail{}
-	stdout := &stdout{lines: lineWriter{emit: masked}}
-	stderr := &lineWriter{emit: func(line string) { tail.add(k.mask.apply(line)); masked(line) }}
+	stdout := &stdout{lines: k.lines(log)}
+	stderr := k.lines(func(line string) { tail.add(line); log(line) })
 	status, err := k.start(ctx, argv, stdout, stderr)
 	stdout.lines.flush()
 	stderr.flush()
@@ -96,7 +96,7 @@ func (k *call) end(group *processGroup, ended <-chan error) {
 // of outputs, which may be secret and is never logged; anything else is
 // lines for the log.
 type stdout struct {
-	lines   lineWriter
+	lines   *lineWriter
 	buf     []byte
 	decided bool
 	json    bool
@@ -137,14 +137,29 @@ func (s *stdout) object() (map[string]rawValue, error) {
 	return object, nil
 }
 
-// lineWriter cuts a stream into lines.
+// lineWriter cuts a stream into lines. Secrets are taken out before: half of
+// one would not be known.
 type lineWriter struct {
-	emit func(string)
-	buf  []byte
+	masked *secret.Writer
+	emit   func(string)
+	buf    []byte
 }
 
+func (k *call) lines(emit func(string)) *lineWriter {
+	w := &lineWriter{emit: emit}
+	w.masked = k.secrets.Writer(writerFunc(w.cut))
+	return w
+}
+
+type writerFunc func([]byte) (int, error)
+
 // Write implements io.Writer.
-func (w *lineWriter) Write(p []byte) (int, error) {
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// Write implements io.Writer.
+func (w *lineWriter) Write(p []byte) (int, error) { return w.masked.Write(p) }
+
+func (w *lineWriter) cut(p []byte) (int, error) {
 	n := len(p)
 	for {
 		i := bytes.IndexByte(p, '\n')
@@ -172,6 +187,7 @@ func (w *lineWriter) flushLine() {
 }
 
 func (w *lineWriter) flush() {
+	_ = w.masked.Flush() // cut does not fail
 	if len(w.buf) > 0 {
 		w.flushLine()
 	}

@@ -424,6 +424,7 @@ func whenAnswering(ctx context.Context, d stored) error {
 // password, over standard input.
 func (p *provider) createDatabases(ctx context.Context, j *job, bin string, d stored, c databaseConfig, as *supervisor.User) error {
 	var script strings.Builder
+	var secrets []string
 	names := slices.Concat([]string{d.Name}, c.Databases)
 	slices.Sort(names)
 	for _, n := range slices.Compact(names) {
@@ -434,6 +435,7 @@ func (p *provider) createDatabases(ctx context.Context, j *job, bin string, d st
 		if err != nil {
 			return err
 		}
+		secrets = []string{strings.TrimSpace(string(password))}
 		fmt.Fprintf(&script, "ALTER ROLE app PASSWORD %s;\n", literal(strings.TrimSpace(string(password))))
 	}
 	port := "5432"
@@ -441,7 +443,7 @@ func (p *provider) createDatabases(ctx context.Context, j *job, bin string, d st
 		port = strconv.Itoa(d.Port)
 	}
 	return p.runJob(ctx, j, supervisor.Spec{
-		Name: j.thing.ID + "/setup", User: as, Dir: d.Socket, Stdin: []byte(script.String()), Env: []string{"PATH=/usr/bin:/bin"},
+		Name: j.thing.ID + "/setup", User: as, Dir: d.Socket, Stdin: []byte(script.String()), Env: []string{"PATH=/usr/bin:/bin"}, Secrets: secrets,
 		Command: []string{filepath.Join(bin, "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "-h", d.Socket, "-p", port, "-U", d.User, "-d", "postgres"},
 	})
 }

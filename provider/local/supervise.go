@@ -73,6 +73,7 @@ func (p *provider) supervised(ctx context.Context, do func(*supervisor.Client) e
 // up makes the supervisor keep a service up.
 func (p *provider) up(ctx context.Context, j *job, spec supervisor.Spec) (supervisor.Status, error) {
 	var st supervisor.Status
+	spec.Secrets = append(spec.Secrets, j.config.SensitiveTexts()...)
 	err := p.supervised(ctx, func(c *supervisor.Client) error {
 		var err error
 		st, err = c.Apply(ctx, spec, j.event)
@@ -90,6 +91,7 @@ func (p *provider) runJob(ctx context.Context, j *job, spec supervisor.Spec) err
 	if spec.Ready.Timeout == 0 {
 		spec.Ready.Timeout = jobPatience // the host's deadline comes sooner
 	}
+	spec.Secrets = append(spec.Secrets, j.config.SensitiveTexts()...)
 	return p.supervised(ctx, func(c *supervisor.Client) error { return c.Job(ctx, spec, j.event) })
 }
 

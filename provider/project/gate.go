@@ -10,6 +10,7 @@ import (
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/secret"
 	"github.com/gocodealone/wfctl/verify"
 )
 
@@ -17,6 +18,7 @@ import (
 // there is nothing to delete.
 type gate struct {
 	place     *place
+	redactor  *secret.Redactor
 	transport http.RoundTripper
 	now       func() time.Time
 	sleep     func(context.Context, time.Duration) error
@@ -98,7 +100,7 @@ func (g *gate) check(ctx context.Context, c sdk.Config, report sdk.Reporter) err
 		return err
 	}
 	r, err := verify.Run(ctx, config, verify.Options{
-		Secrets: secrets(c), Transport: g.transport, Dir: g.place.baseDir, Now: g.now, Sleep: g.sleep,
+		Secrets: c.SensitiveTexts(), Redactor: g.redactor, Transport: g.transport, Dir: g.place.baseDir, Now: g.now, Sleep: g.sleep,
 		Progress: func(a verify.Attempt) { report.Progress(a.String(), -1) },
 	})
 	if err != nil {
@@ -112,35 +114,6 @@ func (g *gate) check(ctx context.Context, c sdk.Config, report sdk.Reporter) err
 	logDetail(err, report)
 	// Not a code that is tried again: the gate has tried, for its whole time.
 	return &sdk.Error{Code: sdk.CodeInternal, Message: f.Message, Hint: f.Hint}
-}
-
-// secrets are the sensitive texts of a configuration, to be masked wherever
-// a service gives them back.
-func secrets(c sdk.Config) []string {
-	var root any
-	if json.Unmarshal(c.Bytes(), &root) != nil {
-		return nil
-	}
-	var found []string
-	collect(root, "", c, &found)
-	return found
-}
-
-func collect(v any, path sdk.Path, c sdk.Config, found *[]string) {
-	switch v := v.(type) {
-	case map[string]any:
-		for name, child := range v {
-			collect(child, path.Child(name), c, found)
-		}
-	case []any:
-		for i, child := range v {
-			collect(child, path.Index(i), c, found)
-		}
-	case string:
-		if c.IsSensitive(path) {
-			*found = append(*found, v)
-		}
-	}
 }
 
 // read knows no platform to ask: a gate that was passed was passed.

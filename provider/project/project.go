@@ -10,6 +10,7 @@ import (
 	"github.com/gocodealone/wfctl/build"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/secret"
 )
 
 // The resource types of the provider.
@@ -32,6 +33,8 @@ type Options struct {
 	Builders map[string]build.Builder
 	// Transport makes the gates' HTTP requests; nil is the real one.
 	Transport http.RoundTripper
+	// Redactor masks what services give back that wfctl knows of elsewhere.
+	Redactor *secret.Redactor
 	// Now and Sleep are the clock; nil is the system's.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -75,7 +78,7 @@ func New(o Options) sdk.Provider {
 	}
 	p := &place{o.BaseDir}
 	return &provider{place: p, types: []resourceType{
-		&gate{place: p, transport: o.Transport, now: o.Now, sleep: o.Sleep},
+		&gate{place: p, redactor: o.Redactor, transport: o.Transport, now: o.Now, sleep: o.Sleep},
 		&image{place: p, store: build.NewStore(o.ImagesDir), builders: o.Builders},
 		&migration{place: p, now: o.Now},
 	}}

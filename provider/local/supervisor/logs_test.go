@@ -152,3 +152,25 @@ func FuzzParseLine(f *testing.F) {
 	f.Add(" ")
 	f.Fuzz(func(_ *testing.T, s string) { parseLine(s) })
 }
+
+func TestSecretsOfAJobAreNotLogged(t *testing.T) {
+	b := newBench(t)
+	const secret = "s3cr3t-of-the-job\nand its second line"
+	var events []string
+	err := b.connect().Job(t.Context(), Spec{
+		Name: "job", Command: []string{"/bin/sh", "-c", `echo "to $TOKEN"; echo "from $TOKEN" >&2; exit 1`}, Dir: b.cfg.Dir,
+		Env: []string{"TOKEN=" + secret, "PATH=/usr/bin:/bin"}, Secrets: []string{secret}, Ready: Probe{Timeout: time.Minute},
+	}, func(e Event) { events = append(events, e.Log) })
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for where, text := range map[string]string{"error": err.Error(), "events": strings.Join(events, "\n")} {
+		if strings.Contains(text, "s3cr3t") || strings.Contains(text, "second line") || !strings.Contains(text, "to ***MASKED***") {
+			t.Errorf("%s: %s", where, text)
+		}
+	}
+	raw, err := os.ReadFile(LogPath(b.cfg.Dir, "job"))
+	if err != nil || strings.Contains(string(raw), "s3cr3t") || !strings.Contains(string(raw), "from ***MASKED***") {
+		t.Errorf("%v, the log: %s", err, raw)
+	}
+}

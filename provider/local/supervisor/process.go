@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/gocodealone/wfctl/secret"
 )
 
 // runner is something that runs until it ends or is stopped.
@@ -55,13 +58,25 @@ func (s *Supervisor) launch(spec Spec, command []string, env []string, line func
 	if err == nil {
 		err = s.roster.add(p.id)
 	}
-	copied := copyLines(read, line)
+	copied := copyLines(masking(read, spec.Secrets), line)
 	go p.wait(s.roster, read, copied)
 	if err != nil && !errors.Is(err, errGone) && !errors.Is(err, os.ErrNotExist) {
 		p.stop(0)
 		return nil, fmt.Errorf("recording process %d: %w", cmd.Process.Pid, err)
 	}
 	return p, nil
+}
+
+// masking takes secrets out of a stream.
+func masking(r io.Reader, secrets []string) io.Reader {
+	if len(secrets) == 0 {
+		return r
+	}
+	known := secret.NewRedactor()
+	for _, s := range secrets {
+		known.Add(secret.FromString(s))
+	}
+	return known.Reader(r)
 }
 
 func newCommand(spec Spec, command, env []string, out *os.File) (*exec.Cmd, error) {

@@ -23,6 +23,8 @@ type Spec struct {
 	Dir     string
 	// Env is the whole environment; PORT is added for a proxied service.
 	Env []string
+	// Secrets are masked in what the processes print, before it is logged.
+	Secrets []string
 	// Stdin is given to each process on its standard input.
 	Stdin []byte
 	// User runs the processes as another user; nil means the supervisor's.
@@ -135,7 +137,7 @@ type Event struct {
 
 // version is the digest of all that a running process depends on.
 func (s Spec) version() string {
-	s.Instances = 0
+	s.Instances, s.Secrets = 0, nil
 	if s.Listen != nil {
 		s.Listen = &Listen{} // which port is the proxy's matter
 	}
