@@ -255,7 +255,7 @@ func (p *provider) claim(ctx context.Context, k kind, dir string, req *sdk.Creat
 		old.Key = req.IdempotencyKey
 		return old, old.save()
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
 	t := &thing{

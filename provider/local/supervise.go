@@ -118,6 +118,9 @@ func (p *provider) down(ctx context.Context, name string) error {
 	}
 	defer c.Close()
 	all, err := c.List(ctx)
+	if errors.Is(err, supervisor.ErrEnding) {
+		return supervisor.Reap(ctx, p.work)
+	}
 	if err != nil {
 		return err
 	}
@@ -128,7 +131,11 @@ func (p *provider) down(ctx context.Context, name string) error {
 		}
 	}
 	for _, n := range names {
-		if err := c.Remove(ctx, n); err != nil && !errors.Is(err, supervisor.ErrEnding) {
+		err := c.Remove(ctx, n)
+		if errors.Is(err, supervisor.ErrEnding) {
+			return supervisor.Reap(ctx, p.work) // nothing is left, unless it was killed
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -137,19 +144,19 @@ func (p *provider) down(ctx context.Context, name string) error {
 
 // serviceStatus asks for a service; an explanation where there is none.
 func (p *provider) serviceStatus(ctx context.Context, name string) (supervisor.Status, condition, error) {
+	var st supervisor.Status
+	var ok bool
 	c, err := supervisor.Dial(ctx, p.work)
-	if errors.Is(err, supervisor.ErrNotRunning) {
-		return supervisor.Status{}, sick("its supervisor is not running: the machine was started again, or the supervisor was killed"), nil
+	if err == nil {
+		defer c.Close()
+		st, ok, err = c.Status(ctx, name)
 	}
-	if err != nil {
-		return supervisor.Status{}, condition{}, err
-	}
-	defer c.Close()
-	st, ok, err := c.Status(ctx, name)
-	if err != nil {
+	switch {
+	case errors.Is(err, supervisor.ErrNotRunning), errors.Is(err, supervisor.ErrEnding):
+		return st, sick("its supervisor is not running: the machine was started again, or the supervisor was killed"), nil
+	case err != nil:
 		return st, condition{}, err
-	}
-	if !ok {
+	case !ok:
 		return st, sick("it is not running"), nil
 	}
 	return st, judge(st), nil

@@ -84,6 +84,18 @@ func loadThing(dir string) (*thing, error) {
 	return t, nil
 }
 
+// makeFolder makes the folder of a resource. That of its kind goes with the
+// last of the kind, which may be between the two that are to be made.
+func makeFolder(dir string) error {
+	var err error
+	for range 100 {
+		if err = os.MkdirAll(dir, 0o700); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
 // remove deletes the folder, the record last, so that what is left of an
 // interrupted delete can still be found.
 func (t *thing) remove() error {
