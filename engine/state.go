@@ -18,6 +18,7 @@ import (
 	"github.com/gocodealone/wfctl/resolve"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/state"
+	"github.com/gocodealone/wfctl/state/tfstate"
 )
 
 // defaultBackend is used where the environment has no iac.state module: a
@@ -276,7 +277,7 @@ func (w *Work) Export(format string) ([]byte, error) {
 	case "json":
 		return json.MarshalIndent(exported{1, env.Project(), env.Name(), view.Lineage, view.Seq, w.project.options.Now().UTC(), view.Records, view.Providers}, "", "  ")
 	case "tfstate":
-		return tfstate(view)
+		return tfstate.Write(view)
 	}
 	return nil, fault.New(fault.Usage, "there is no export format %q", format).WithHint("formats: json, tfstate")
 }
