@@ -66,8 +66,7 @@ func Open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.record(ctx)
-	p.trace(ctx)
+	p.listen(ctx)
 	for _, w := range p.Set.Warnings {
 		p.warn(w)
 	}
