@@ -34,6 +34,12 @@ demo-down: build ## the example stopped and removed
 
 test: ## every test that needs nothing but Go
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(if $(RACE),-race) ./...); done
+	@$(MAKE) --no-print-directory conformance
+
+conformance: ## what each provider answers to each request, in process and over the wire
+	@set -e; for p in ./provider/core ./provider/local ./examples/plugin-hello; do \
+		said=$$(cd $$p && CGO_ENABLED=0 $(GO) test -v -run '^TestConformance$$' .) || { echo "$$said"; exit 1; }; \
+		echo "$$said" | sed -n 's/^        //; /^conformance of/,/^at the same time/p'; echo; done
 
 check: cross lint current ## formatting, vet, lint, all platforms, the house's rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
