@@ -101,11 +101,7 @@ func (t *thing) remove() error {
 			}
 		}
 	}
-	if err := os.RemoveAll(t.dir); err != nil {
-		return err
-	}
-	_ = os.Remove(filepath.Dir(t.dir)) // when it was the last of its kind
-	return nil
+	return os.RemoveAll(t.dir)
 }
 
 // writeFile replaces a file in one step and makes it durable.

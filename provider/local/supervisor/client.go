@@ -258,8 +258,13 @@ func (c *Client) Stop(ctx context.Context) error {
 	return err
 }
 
+// change asks for a change. A supervisor that ended before it took it up did
+// nothing, as one that says so.
 func (c *Client) change(ctx context.Context, method, path string, spec Spec, event func(Event)) (*message, error) {
 	resp, err := c.request(ctx, method, path, spec)
+	if err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("%w: %w", ErrEnding, lost(ctx, err))
+	}
 	if err != nil {
 		return nil, lost(ctx, err)
 	}
