@@ -43,6 +43,9 @@ func (a *App) change(ctx context.Context, o changeOptions) (err error) {
 			return err
 		}
 	}
+	if err := a.keepable(p); err != nil {
+		return err
+	}
 	w, err := p.Begin(ctx, o.command, o.consent.lockTimeout)
 	if err != nil {
 		return err
@@ -76,6 +79,16 @@ func (a *App) change(ctx context.Context, o changeOptions) (err error) {
 		return err
 	}
 	return a.finishChange(ctx, o, p, w, summary)
+}
+
+// keepable refuses to make on a platform what a runner of GitHub would be
+// alone to know of: the next job would make all of it again.
+func (a *App) keepable(p *engine.Project) error {
+	if !a.inActions() || !p.OutlivesState() {
+		return nil
+	}
+	return fault.New(fault.Refused, "the state of %s is kept on this runner, and is gone after the job; what it makes would stay", p.Environment().Name()).
+		At(p.Set.State.Pos).WithHint("give the environment an iac.state module with a backend that lasts: postgres, s3, gcs or azure")
 }
 
 // sayEmpty tells that there is nothing to do, and what is left where

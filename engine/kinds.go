@@ -58,6 +58,8 @@ type Backend struct {
 	// Schema is the JSON Schema of its options.
 	Schema json.RawMessage
 	Open   func(ctx context.Context, req BackendRequest) (state.Driver, error)
+	// Here: what it keeps is on this machine alone.
+	Here bool
 }
 
 // BackendRequest says whose state to open where.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gocodealone/wfctl/config"
@@ -43,6 +44,8 @@ type Project struct {
 	// BaseDir is the folder of the application file, Dir that of wfctl.yaml
 	// and .wfctl; both are absolute.
 	BaseDir, Dir string
+	// Variables are the names of what the file reads from the environment.
+	Variables []string
 	// Run identifies this execution.
 	Run string
 
@@ -90,7 +93,12 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if p.Dir, err = projectDir(o, p.BaseDir); err != nil {
 		return nil, err
 	}
-	set, resolveErr := resolve.Resolve(file, resolve.Options{Env: o.Env, Getenv: o.Getenv})
+	set, resolveErr := resolve.Resolve(file, resolve.Options{Env: o.Env, Getenv: func(name string) (string, bool) {
+		if !slices.Contains(p.Variables, name) {
+			p.Variables = append(p.Variables, name)
+		}
+		return o.Getenv(name)
+	}})
 	err = bothFaults(loadErr, resolveErr)
 	if set == nil {
 		return nil, err
