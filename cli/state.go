@@ -16,7 +16,7 @@ import (
 
 func (a *App) stateCommand() *cobra.Command {
 	return group("state", "The record of an environment",
-		a.stateList(), a.stateShow(), a.stateHistory(), a.stateExport(), a.stateRemove(), a.stateUnlock(), a.stateMove(), a.stateCheck(), a.stateRekey(), a.stateReset())
+		a.stateList(), a.stateShow(), a.stateHistory(), a.stateExport(), a.stateImport(), a.stateRemove(), a.stateUnlock(), a.stateMove(), a.stateCheck(), a.stateRekey(), a.stateReset())
 }
 
 // looking runs fn with an environment's state open and no lease.
