@@ -45,7 +45,11 @@ require (
 
 require (
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
+	github.com/danieljoos/wincred v1.2.3 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/godbus/dbus/v5 v5.2.2 // indirect
+	github.com/google/go-github/v88 v88.0.0 // indirect
+	github.com/zalando/go-keyring v0.2.8 // indirect
 )
 
 require (

@@ -20,6 +20,8 @@ type changeOptions struct {
 	consent consent
 	// saved is the file of `apply --plan`.
 	saved string
+	// planner makes the plan of a command that has its own.
+	planner func(ctx context.Context, w *engine.Work) (*plan.Plan, error)
 	// always asks for consent even for a plan that only creates.
 	always bool
 	// finish runs after a successful apply, with the lease still held.
@@ -121,7 +123,10 @@ func leftOver(pl *plan.Plan, o changeOptions) error {
 }
 
 func (a *App) planFor(ctx context.Context, w *engine.Work, o changeOptions) (*plan.Plan, error) {
-	if o.saved == "" {
+	switch {
+	case o.planner != nil:
+		return o.planner(ctx, w)
+	case o.saved == "":
 		return w.Plan(ctx, o.plan)
 	}
 	return w.PlanSaved(ctx, a.inDir(o.saved))

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gocodealone/wfctl/apply"
+	"github.com/gocodealone/wfctl/deliver"
+	"github.com/gocodealone/wfctl/event"
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/resolve"
+	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/secret"
+)
+
+func (p *Project) secretHost() secret.Host {
+	return secret.Host{BaseDir: p.BaseDir, Getenv: p.options.Getenv, Stdout: p.options.Commands, Redactor: p.secrets.redactor}
+}
+
+// sinks are the stores that this project's secrets can be brought to.
+func (p *Project) sinks() *deliver.Sinks {
+	return &deliver.Sinks{Kinds: p.kinds.Sinks, Plugin: p.pluginSink, Host: p.secretHost(), Fingerprint: func(b []byte) string {
+		if p.keyed == nil {
+			return ""
+		}
+		return p.keyed(b)
+	}}
+}
+
+// pluginSink finds the configured provider that has a kind of sink.
+func (p *Project) pluginSink(ctx context.Context, typ string) (secret.Sink, error) {
+	for _, m := range p.Set.Providers {
+		id := resource.Provider{Address: m.Address, Kind: m.Kind}
+		in, err := p.pool.ready(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(in.schema.SecretStores, typ) {
+			continue
+		}
+		provider, err := p.pool.Provider(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		writer, ok := sdk.As[sdk.SecretWriter](provider)
+		if !ok {
+			return nil, fault.New(fault.Provider, "provider %q says that it has the sink %q, and does not", m.Kind, typ)
+		}
+		return &pluginStore{writer: writer, kind: typ}, nil
+	}
+	return nil, nil
+}
+
+// pluginStore is a store of a plugin. The contract lets it be written alone:
+// what it holds is not asked, and what is there stays.
+type pluginStore struct {
+	writer sdk.SecretWriter
+	kind   string
+}
+
+// Write implements secret.Sink.
+func (s *pluginStore) Write(ctx context.Context, req secret.Request) (secret.Receipt, error) {
+	res, err := s.writer.WriteSecret(ctx, &sdk.WriteSecretRequest{
+		Store: s.kind, Name: req.Name, Options: sdk.Config{JSON: req.Options}, Value: sdk.NewSensitive(req.Value.Reveal()),
+	})
+	if err != nil {
+		return secret.Receipt{}, fault.Wrap(fault.Provider, err, "the sink %s", s.kind)
+	}
+	return secret.Receipt{Version: res.Version}, nil
+}
+
+// Status implements secret.Sink.
+func (s *pluginStore) Status(context.Context, secret.Target) (secret.Status, error) {
+	return secret.Status{Exists: true}, nil
+}
+
+// Retire implements secret.Sink.
+func (s *pluginStore) Retire(context.Context, secret.Target) error { return nil }
+
+// secretFrom looks secrets up in the file's stores, then in the environment.
+// Each store is opened when a secret is first looked for.
+func (p *Project) secretFrom(ctx context.Context) func([]resolve.Store, string) (string, bool, error) {
+	open := map[int]SecretStore{}
+	return func(stores []resolve.Store, name string) (string, bool, error) {
+		for i, s := range stores {
+			if open[i] == nil {
+				if p.kinds.Store == nil {
+					return "", false, fault.New(fault.Internal, "this build reads no stores of secrets")
+				}
+				store, err := p.kinds.Store(s.Type, s.Options, p.secretHost())
+				if err != nil {
+					return "", false, err
+				}
+				open[i] = store
+			}
+			v, found, err := open[i].Secret(ctx, name)
+			if err != nil {
+				return "", false, fmt.Errorf("store %s: %w", s.Type, err)
+			}
+			if found {
+				p.secrets.redactor.Add(v)
+				return v.Reveal(), true, nil
+			}
+		}
+		v, ok := p.options.Getenv(name)
+		return v, ok, nil
+	}
+}
+
+// undelivered forgives a run where nothing failed but deliveries: what they
+// wait for is done. Each is told, and is pending.
+func (w *Work) undelivered(summary *apply.Summary, err error) error {
+	if summary == nil || fault.CodeOf(err) != fault.Partial || summary.Skipped > 0 || w.strict {
+		return err
+	}
+	var failed []apply.NodeResult
+	for _, n := range summary.Nodes {
+		if n.Outcome != event.Failed {
+			continue
+		}
+		if nodeKind(n.Address) != resource.SecretPrefix || n.Action == "delete" {
+			return err
+		}
+		failed = append(failed, n)
+	}
+	for _, n := range failed {
+		hint := "mend the cause, then `wfctl infra secrets sync`; the next apply does it too"
+		var f *fault.Error
+		if errors.As(n.Err, &f) && f.Hint != "" {
+			hint = f.Hint + "; then `wfctl infra secrets sync`"
+		}
+		w.project.events.Emit(event.Notice{Level: "warning", Message: "NOT DELIVERED: " + n.Err.Error(), Hint: hint})
+	}
+	return nil
+}
