@@ -238,10 +238,14 @@ func (c *caller) limit(err error) (time.Duration, bool) {
 		return *abuse.RetryAfter, true
 	case errors.As(err, &abuse):
 		return secondary, true
-	case errors.As(err, &answer) && answer.Response.StatusCode == http.StatusTooManyRequests:
-		if after, err := time.ParseDuration(answer.Response.Header.Get("Retry-After") + "s"); err == nil {
-			return after, true
-		}
+	case !errors.As(err, &answer):
+		return 0, false
+	}
+	after, err := time.ParseDuration(answer.Response.Header.Get("Retry-After") + "s")
+	switch code := answer.Response.StatusCode; {
+	case err == nil && (code == http.StatusForbidden || code == http.StatusTooManyRequests):
+		return after, true
+	case code == http.StatusTooManyRequests:
 		return secondary, true
 	}
 	return 0, false
