@@ -22,12 +22,16 @@ func TestMain(m *testing.M) {
 // TestScripts runs the real binary through what a user would type.
 func TestScripts(t *testing.T) {
 	made := &programs{t: t, dir: t.TempDir(), done: map[string][]byte{}}
+	github := &githubs{t: t, running: map[string]*scriptGitHub{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:               isolate,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip,
+			"githubstart": github.start, "githubhas": github.has, "githubwrote": github.wrote, "githubfails": github.fails, "githuboverwrite": github.overwrite,
+		},
 	})
 }
 

@@ -72,6 +72,9 @@ func secretConfigOf(c sdk.Config) (cfg secretConfig, err error) {
 	if err := json.Unmarshal(c.Bytes(), &cfg); err != nil {
 		return cfg, sdk.Errorf(sdk.CodeInvalid, "the configuration of a secret cannot be used")
 	}
+	if len(cfg.Sinks) == 0 {
+		return cfg, sdk.Errorf(sdk.CodeInvalid, "the secret has no sinks")
+	}
 	return cfg, nil
 }
 
@@ -111,6 +114,12 @@ func receiptOf(p deliver.Place, r secret.Receipt) receipt {
 		out.UpdatedAt = r.UpdatedAt.UTC().Format(time.RFC3339)
 	}
 	return out
+}
+
+// changed tells whether a store says of itself that it was written since.
+func (r receipt) changed(then receipt) bool {
+	told := func(a, b string) bool { return a != "" && b != "" && a != b }
+	return told(r.Version, then.Version) || told(r.UpdatedAt, then.UpdatedAt)
 }
 
 // recordedReceipts are those of an earlier run.
@@ -208,7 +217,7 @@ func (s *secrets) update(ctx context.Context, req *sdk.UpdateRequest, report sdk
 		return nil, err
 	}
 	old := secretConfig{}
-	if req.Prior != nil {
+	if req.Prior != nil && len(req.Prior.Config.JSON) > 0 {
 		if old, err = secretConfigOf(req.Prior.Config); err != nil {
 			return nil, err
 		}
@@ -319,7 +328,7 @@ func (s *secrets) read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadResp
 		case !st.Exists:
 			gone++
 			res.Healthy, res.Reason = false, "it is gone from "+p.String()
-		case now != then[p.String()] && then[p.String()] != receipt{Place: p.String()}:
+		case now.changed(then[p.String()]):
 			res.Healthy, res.Reason = false, "somebody else has written "+p.String()+" since"
 		}
 	}
