@@ -127,7 +127,7 @@ func (w *Work) rotatedOutputs(ctx context.Context) (map[resource.Ref]string, err
 		}
 		for _, ref := range d.Config().Refs() {
 			rec, ok := w.log.View().Record(resource.Key{Address: ref.Address})
-			if !ok || !rec.Outputs[ref.Output].Sensitive {
+			if !ok || !rec.Outputs[ref.Output].Sensitive || w.blind(ref.Address) {
 				continue
 			}
 			obs, ok := seen[ref.Address]
@@ -149,6 +149,18 @@ func (w *Work) rotatedOutputs(ctx context.Context) (map[resource.Ref]string, err
 		}
 	}
 	return rotated, nil
+}
+
+// blind tells whether a module is configured with a secret that is at hand as
+// a fingerprint only: what is read with that says nothing of what it would say
+// with the secret.
+func (w *Work) blind(addr resource.Address) bool {
+	input := w.project.inputOf(addr)
+	if input == nil {
+		return true
+	}
+	resolved, err := input.Resolve(recordScope{w.log})
+	return err != nil || len(resolved.Config.Opaque) > 0
 }
 
 func (w *Work) rotatedSource(addr resource.Address, rotated map[resource.Ref]string) (string, bool) {
