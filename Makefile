@@ -44,6 +44,8 @@ conformance: ## what each provider answers to each request, in process and over 
 check: cross lint current ## formatting, vet, lint, all platforms, the house's rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
 	@set -e; for m in $(MODULES); do (cd $$m && $(GO) vet ./...); done
+	@mkdir -p bin && $(GO) build -o bin/revealcheck ./internal/revealcheck/cmd/revealcheck
+	@set -e; for m in $(MODULES); do (cd $$m && $(GO) vet -vettool=$(CURDIR)/bin/revealcheck ./...); done
 	$(GO) test ./internal/house
 
 cross: ## it builds for every platform that it is released for
