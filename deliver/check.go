@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,14 +14,12 @@ import (
 	"github.com/gocodealone/wfctl/fault"
 )
 
-// Check finds what is wrong with a place's options. Of a sink that a plugin
-// has, only the plugin knows.
-func (s *Sinks) Check(p Place) error {
+// Check finds what is wrong with a place. What options a plugin's sink takes,
+// only the plugin knows.
+func (s *Sinks) Check(ctx context.Context, p Place) error {
 	k, err := s.Kinds.Get(p.Sink)
 	if err != nil {
-		if s.Plugin != nil {
-			return nil
-		}
+		_, err := s.open(ctx, p.Sink)
 		return err
 	}
 	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(k.Schema))

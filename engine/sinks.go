@@ -30,7 +30,8 @@ func (p *Project) sinks() *deliver.Sinks {
 	}}
 }
 
-// pluginSink finds the configured provider that has a kind of sink.
+// pluginSink finds the provider that has a kind of sink; it is configured when
+// something is written.
 func (p *Project) pluginSink(ctx context.Context, typ string) (secret.Sink, error) {
 	for _, m := range p.Set.Providers {
 		id := resource.Provider{Address: m.Address, Kind: m.Kind}
@@ -41,15 +42,7 @@ func (p *Project) pluginSink(ctx context.Context, typ string) (secret.Sink, erro
 		if !slices.Contains(in.schema.SecretStores, typ) {
 			continue
 		}
-		provider, err := p.pool.Provider(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		writer, ok := sdk.As[sdk.SecretWriter](provider)
-		if !ok {
-			return nil, fault.New(fault.Provider, "provider %q says that it has the sink %q, and does not", m.Kind, typ)
-		}
-		return &pluginStore{writer: writer, kind: typ}, nil
+		return &pluginStore{pool: p.pool, id: id, kind: typ}, nil
 	}
 	return nil, nil
 }
@@ -57,13 +50,22 @@ func (p *Project) pluginSink(ctx context.Context, typ string) (secret.Sink, erro
 // pluginStore is a store of a plugin. The contract lets it be written alone:
 // what it holds is not asked, and what is there stays.
 type pluginStore struct {
-	writer sdk.SecretWriter
-	kind   string
+	pool *pool
+	id   resource.Provider
+	kind string
 }
 
 // Write implements secret.Sink.
 func (s *pluginStore) Write(ctx context.Context, req secret.Request) (secret.Receipt, error) {
-	res, err := s.writer.WriteSecret(ctx, &sdk.WriteSecretRequest{
+	provider, err := s.pool.Provider(ctx, s.id)
+	if err != nil {
+		return secret.Receipt{}, err
+	}
+	writer, ok := sdk.As[sdk.SecretWriter](provider)
+	if !ok {
+		return secret.Receipt{}, fault.New(fault.Provider, "provider %q says that it has the sink %q, and does not", s.id.Kind, s.kind)
+	}
+	res, err := writer.WriteSecret(ctx, &sdk.WriteSecretRequest{
 		Store: s.kind, Name: req.Name, Options: sdk.Config{JSON: req.Options}, Value: sdk.NewSensitive(req.Value.Reveal()),
 	})
 	if err != nil {

@@ -89,7 +89,7 @@ func (s *secrets) validate(req *sdk.ValidateRequest) []sdk.Diagnostic {
 		if req.Config.IsUnknown(path.Child("options")) || slices.ContainsFunc(req.Config.Unknown, func(u sdk.Path) bool { return strings.HasPrefix(string(u), string(path)) }) {
 			continue
 		}
-		for _, d := range diagnose(s.sinks.Check(p)) {
+		for _, d := range diagnose(s.sinks.Check(context.Background(), p)) {
 			d.Path = path
 			found = append(found, d)
 		}
