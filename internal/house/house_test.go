@@ -62,6 +62,7 @@ var rules = []rule{
 	{"event", stdlib},
 	{"event/*", []string{"event", "event/*"}},
 	{"lock", []string{"fault", "kind", "atomicfile"}},
+	{"lock/locktest", []string{"lock/*", "fault", "kind", "atomicfile", "internal/githubspec"}},
 	{"lock/*", []string{"lock/*", "fault", "kind", "atomicfile"}},
 	{"pluginhost", []string{"sdk", "sdk/wire", "fault", "secret"}},
 	{"provider/project", []string{"sdk", "sdk/*", "fault", "event", "build", "deliver", "migrate", "verify", "secret"}},
