@@ -49,7 +49,7 @@ var places = []place{
 	{"engine", "Project.secretFrom", "made known to the redactor, and to the configuration that asked for it"},
 	{"engine", "watched.WriteSecret", "made known to the redactor"},
 	{"engine", "Work.recordOutputs", "outputs --show-sensitive"},
-	{"examples/*", "", "shows a provider's request"},
+	{"example.com/plugin-hello", "", "shows a sink"},
 }
 
 // Analyzer reports secrets that are turned into plain text.
