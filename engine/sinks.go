@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +29,36 @@ func (p *Project) sinks() *deliver.Sinks {
 		}
 		return p.keyed(b)
 	}}
+}
+
+// sinkOptions checks the keys of a secret's sinks against what each of them
+// takes. What a plugin's sink takes, only the plugin knows.
+func (v *validation) sinkOptions(d resource.Desired) []*fault.Error {
+	if nodeKind(d.Address()) != resource.SecretPrefix {
+		return nil
+	}
+	resolved, err := d.Config().Resolve(unknownScope{})
+	if err != nil {
+		return nil // said already
+	}
+	var doc struct {
+		Sinks []struct{ Sink string }
+	}
+	if json.Unmarshal(resolved.Config.Bytes(), &doc) != nil {
+		return nil
+	}
+	items := make([]any, len(doc.Sinks))
+	for i, s := range doc.Sinks {
+		items[i] = true
+		if k, err := v.project.kinds.Sinks.Get(s.Sink); err == nil {
+			items[i] = map[string]any{"properties": map[string]any{"options": k.Schema}}
+		}
+	}
+	schema, err := json.Marshal(map[string]any{"properties": map[string]any{"sinks": map[string]any{"prefixItems": items}}})
+	if err != nil {
+		return []*fault.Error{faultOf(err, d.Pos())}
+	}
+	return v.checker.Check(schema, d)
 }
 
 // pluginSink finds the provider that has a kind of sink; it is configured when
