@@ -118,6 +118,9 @@ func (p *provider) down(ctx context.Context, name string) error {
 	}
 	defer c.Close()
 	all, err := c.List(ctx)
+	if err != nil && p.vanished(ctx) {
+		return supervisor.Reap(ctx, p.work)
+	}
 	if err != nil {
 		return err
 	}
@@ -135,17 +138,31 @@ func (p *provider) down(ctx context.Context, name string) error {
 	return nil
 }
 
+// vanished tells whether the supervisor ended while it was asked: with its
+// last service, or because it was killed.
+func (p *provider) vanished(ctx context.Context) bool {
+	c, err := supervisor.Dial(ctx, p.work)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, supervisor.ErrNotRunning)
+}
+
 // serviceStatus asks for a service; an explanation where there is none.
 func (p *provider) serviceStatus(ctx context.Context, name string) (supervisor.Status, condition, error) {
+	alone := sick("its supervisor is not running: the machine was started again, or the supervisor was killed")
 	c, err := supervisor.Dial(ctx, p.work)
 	if errors.Is(err, supervisor.ErrNotRunning) {
-		return supervisor.Status{}, sick("its supervisor is not running: the machine was started again, or the supervisor was killed"), nil
+		return supervisor.Status{}, alone, nil
 	}
 	if err != nil {
 		return supervisor.Status{}, condition{}, err
 	}
 	defer c.Close()
 	st, ok, err := c.Status(ctx, name)
+	if err != nil && p.vanished(ctx) {
+		return st, alone, nil
+	}
 	if err != nil {
 		return st, condition{}, err
 	}
