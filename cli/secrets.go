@@ -64,6 +64,10 @@ func (a *App) showSecrets(list []engine.SecretStatus) error {
 		}
 		return a.printJSON(list)
 	}
+	if len(list) == 0 {
+		a.say("No secrets: no output has `sinks:`, and none are generated.")
+		return nil
+	}
 	rows := [][]string{{"SECRET", "STATE", "STORES", "FINGERPRINT", "SINCE"}}
 	for _, s := range list {
 		state := s.State
