@@ -34,10 +34,18 @@ demo-down: build ## the example stopped and removed
 
 test: ## every test that needs nothing but Go
 	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(if $(RACE),-race) ./...); done
+	@$(MAKE) --no-print-directory conformance
+
+conformance: ## what each provider answers to each request, in process and over the wire
+	@set -e; for p in ./provider/core ./provider/local ./examples/plugin-hello; do \
+		said=$$(cd $$p && CGO_ENABLED=0 $(GO) test -v -run '^TestConformance$$' .) || { echo "$$said"; exit 1; }; \
+		echo "$$said" | sed -n 's/^        //; /^conformance of/,/^at the same time/p'; echo; done
 
 check: cross lint current ## formatting, vet, lint, all platforms, the house's rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
 	@set -e; for m in $(MODULES); do (cd $$m && $(GO) vet ./...); done
+	@mkdir -p bin && $(GO) build -o bin/revealcheck ./internal/revealcheck/cmd/revealcheck
+	@set -e; for m in $(MODULES); do (cd $$m && $(GO) vet -vettool=$(CURDIR)/bin/revealcheck ./...); done
 	$(GO) test ./internal/house
 
 cross: ## it builds for every platform that it is released for
@@ -93,7 +101,8 @@ services-stop:
 	./scripts/services stop
 
 test-services: ## the tests that need real servers
-	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./web
+	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./web; \
+	CI=true $(GO) test -tags services -run "^TestWorkflowsRun$$" ./cli
 
 clean:
 	rm -rf bin

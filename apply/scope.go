@@ -83,11 +83,16 @@ func (s *scope) read(l *live, rec resource.Record) error {
 // configFor resolves the configuration of a node for a kind that is read by
 // running a command; where that cannot be, it reads without.
 func (s *scope) configFor(addr resource.Address) sdk.Config {
-	d, ok := s.run.desired(addr)
-	if !ok {
+	var input resource.Input
+	if d, ok := s.run.desired(addr); ok {
+		input = d.Config()
+	} else if s.run.Config != nil { // it is not part of this plan
+		input = s.run.Config(addr)
+	}
+	if input == nil {
 		return sdk.Config{}
 	}
-	resolved, err := d.Config().Resolve(s)
+	resolved, err := input.Resolve(s)
 	if err != nil {
 		return sdk.Config{}
 	}

@@ -21,13 +21,13 @@ import (
 // backends are where state can be kept.
 func backends() kind.Set[engine.Backend] {
 	return kind.NewSet("state backend", map[string]engine.Backend{
-		"sqlite":     {Schema: json.RawMessage(sqlite.Schema), Open: openSQLite},
-		"filesystem": {Schema: json.RawMessage(file.Schema), Open: openFiles},
+		"sqlite":     {Schema: json.RawMessage(sqlite.Schema), Open: openSQLite, Here: true},
+		"filesystem": {Schema: json.RawMessage(file.Schema), Open: openFiles, Here: true},
 		"postgres":   {Schema: json.RawMessage(postgres.Schema), Open: opener("postgres", postgres.Open)},
 		"s3":         {Schema: json.RawMessage(s3.Schema), Open: opener("s3", s3.Open)},
 		"gcs":        {Schema: json.RawMessage(gcs.Schema), Open: opener("gcs", gcs.Open)},
 		"azure":      {Schema: json.RawMessage(azure.Schema), Open: opener("azure", azure.Open)},
-		"memory":     {Schema: json.RawMessage(memory.Schema), Open: openMemory},
+		"memory":     {Schema: json.RawMessage(memory.Schema), Open: openMemory, Here: true},
 	})
 }
 

@@ -30,6 +30,8 @@ func Kinds() engine.Kinds {
 		}),
 		Backends:  backends(),
 		Sealing:   sealing(),
+		Sinks:     sinks(),
+		Store:     openStore,
 		Events:    openEvents,
 		Trace:     openTrace,
 		Steps:     steps,
@@ -39,5 +41,5 @@ func Kinds() engine.Kinds {
 }
 
 func newProject(h engine.Host) sdk.Provider {
-	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
+	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, Sinks: h.Sinks, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
 }

@@ -34,6 +34,7 @@ func steps(h *engine.StepHost) kind.Set[step.Kind] {
 		"jq":              jq.Kind(),
 		"migrate":         projectstep.Migrate(h),
 		"publish":         publish.Kind(),
+		"secrets_sync":    projectstep.SecretsSync(h),
 		"validate":        validate.Kind(h.Dir()),
 		"wasm":            wasm.Kind(h.Dir()),
 	})

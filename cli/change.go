@@ -20,6 +20,8 @@ type changeOptions struct {
 	consent consent
 	// saved is the file of `apply --plan`.
 	saved string
+	// planner makes the plan of a command that has its own.
+	planner func(ctx context.Context, w *engine.Work) (*plan.Plan, error)
 	// always asks for consent even for a plan that only creates.
 	always bool
 	// finish runs after a successful apply, with the lease still held.
@@ -42,6 +44,9 @@ func (a *App) change(ctx context.Context, o changeOptions) (err error) {
 		if err := p.Validate(ctx); err != nil {
 			return err
 		}
+	}
+	if err := a.keepable(p); err != nil {
+		return err
 	}
 	w, err := p.Begin(ctx, o.command, o.consent.lockTimeout)
 	if err != nil {
@@ -78,6 +83,16 @@ func (a *App) change(ctx context.Context, o changeOptions) (err error) {
 	return a.finishChange(ctx, o, p, w, summary)
 }
 
+// keepable refuses to make on a platform what a runner of GitHub would be
+// alone to know of: the next job would make all of it again.
+func (a *App) keepable(p *engine.Project) error {
+	if !a.inActions() || !p.OutlivesState() {
+		return nil
+	}
+	return fault.New(fault.Refused, "the state of %s is kept on this runner, and is gone after the job; what it makes would stay", p.Environment().Name()).
+		At(p.Set.State.Pos).WithHint("give the environment an iac.state module with a backend that lasts: postgres, s3, gcs or azure")
+}
+
 // sayEmpty tells that there is nothing to do, and what is left where
 // everything should go.
 func (a *App) sayEmpty(pl *plan.Plan, o changeOptions) error {
@@ -108,7 +123,10 @@ func leftOver(pl *plan.Plan, o changeOptions) error {
 }
 
 func (a *App) planFor(ctx context.Context, w *engine.Work, o changeOptions) (*plan.Plan, error) {
-	if o.saved == "" {
+	switch {
+	case o.planner != nil:
+		return o.planner(ctx, w)
+	case o.saved == "":
 		return w.Plan(ctx, o.plan)
 	}
 	return w.PlanSaved(ctx, a.inDir(o.saved))

@@ -79,16 +79,14 @@ Exit status: 0 done; 1 failed; 2 a file is there already, or wrong usage.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Only the names of the variables are wanted: a value for each
 			// lets the file resolve where they are not set.
-			var variables []string
 			app := *a
 			app.Getenv = func(name string) (string, bool) {
-				variables = append(variables, name)
-				if v, ok := a.Getenv(name); ok {
+				if v, ok := a.Getenv(name); ok || isGiven(name) {
 					return v, ok
 				}
 				return "unknown", true
 			}
-			return app.opened(cmd.Context(), func(p *engine.Project) error { return a.generateGitHub(p, variables, o) })
+			return app.opened(cmd.Context(), func(p *engine.Project) error { return a.generateGitHub(p, o) })
 		},
 	}
 	github.Flags().StringVar(&o.out, "output", "", "the `FOLDER` to write to (default: .github/workflows beside the application file)")
@@ -97,7 +95,7 @@ Exit status: 0 done; 1 failed; 2 a file is there already, or wrong usage.`,
 	return group("generate", "Write a CI workflow", github)
 }
 
-func (a *App) generateGitHub(p *engine.Project, variables []string, o generateOptions) error {
+func (a *App) generateGitHub(p *engine.Project, o generateOptions) error {
 	dir := o.out
 	if dir == "" {
 		dir = filepath.Join(p.Dir, ".github", "workflows")
@@ -114,7 +112,7 @@ func (a *App) generateGitHub(p *engine.Project, variables []string, o generateOp
 	env := p.Environment().Name()
 	for name, text := range map[string]string{"deploy-" + env + ".yml": deployWorkflow, "teardown-" + env + ".yml": teardownWorkflow} {
 		path := filepath.Join(dir, name)
-		text = fmt.Sprintf(text, env, checkoutAction, o.action, secretsOf(variables))
+		text = fmt.Sprintf(text, env, checkoutAction, o.action, secretsOf(p.Variables))
 		if err := writeNew(path, text, o.force); err != nil {
 			return err
 		}
@@ -125,19 +123,22 @@ func (a *App) generateGitHub(p *engine.Project, variables []string, o generateOp
 	return nil
 }
 
-// given are variables that a runner has by itself.
-var given = []string{"GITHUB_", "RUNNER_", "WFCTL_"}
+// isGiven is true for a variable that a runner has by itself, or that says
+// how wfctl runs and not what the application is.
+func isGiven(name string) bool {
+	for _, prefix := range []string{"GITHUB_", "RUNNER_", "WFCTL_", "OTEL_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return strings.ToUpper(name) != name
+}
 
 // secretsOf passes on what the application file reads from its environment.
 func secretsOf(variables []string) string {
 	var b strings.Builder
-	seen := map[string]bool{}
 	for _, name := range variables {
-		skip := seen[name] || strings.ToUpper(name) != name
-		for _, prefix := range given {
-			skip = skip || strings.HasPrefix(name, prefix)
-		}
-		if seen[name] = true; !skip {
+		if !isGiven(name) {
 			fmt.Fprintf(&b, `, %s: "${{ secrets.%s }}"`, name, name)
 		}
 	}

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -21,12 +22,16 @@ func TestMain(m *testing.M) {
 // TestScripts runs the real binary through what a user would type.
 func TestScripts(t *testing.T) {
 	made := &programs{t: t, dir: t.TempDir(), done: map[string][]byte{}}
+	github := &githubs{t: t, running: map[string]*scriptGitHub{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:               isolate,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip,
+			"githubstart": github.start, "githubhas": github.has, "githubwrote": github.wrote, "githubfails": github.fails, "githuboverwrite": github.overwrite,
+		},
 	})
 }
 
@@ -40,6 +45,8 @@ func isolate(env *testscript.Env) error {
 	env.Setenv("XDG_STATE_HOME", filepath.Join(home, "state"))
 	env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("GOOS", runtime.GOOS)
+	env.Setenv("GOARCH", runtime.GOARCH)
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS"} {
 		if v := goEnv(name); v != "" {
 			env.Setenv(name, v)

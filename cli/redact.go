@@ -21,6 +21,7 @@ func (a *App) protect() func() {
 		a.Secrets = secret.NewRedactor()
 	}
 	stdout, stderr := a.Stdout, a.Stderr
+	a.commandsOut = stdout
 	maskedOut, maskedErr := a.Secrets.Writer(stdout), a.Secrets.Writer(stderr)
 	a.Stdout, a.Stderr = maskedOut, maskedErr
 	return func() {

@@ -34,6 +34,8 @@ type App struct {
 	Interactive bool
 	// Secrets is what must not be shown; it learns while a command runs.
 	Secrets *secret.Redactor
+	// commandsOut takes what a CI service reads: Stdout before the mask.
+	commandsOut io.Writer
 
 	flags      globalFlags
 	interrupts *interrupts

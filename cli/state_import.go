@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -14,50 +15,47 @@ import (
 )
 
 type takeoverOptions struct {
-	consent
-	from string
-	maps []string
-	dry  bool
-	file string
+	consent consent
+	from    string
+	maps    []string
+	dry     bool
+	file    string
 }
 
 func (a *App) stateImport() *cobra.Command {
 	var o takeoverOptions
 	cmd := &cobra.Command{
 		Use: "import --from tfstate FILE", Short: "Take over what Terraform managed", Args: cobra.ExactArgs(1),
-		Long: `Bring what a state file of Terraform or OpenTofu lists under management: each
-resource becomes that of the module with its name, its corresponding type and
-its platform. The platform is asked what the resource is; of the file nothing
-but identifiers is used, so no secret comes from there. Nothing on a platform
-changes; the next plan shows where it differs from the configuration.
+		Long: `Bring what a state of Terraform or OpenTofu lists under management. Declare the
+modules first: each resource goes to the module that --map names, else to the
+one of the corresponding type on the same platform that has its name. What
+cannot be told for certain is left alone, with the reason. The platform is
+asked what a resource is like; of the file only names and ids are used, and no
+secret. Nothing on a platform changes.
 
-What cannot be told for certain is listed with the reason and left alone;
---map names the module. FILE is what ` + "`terraform state pull`" + ` prints; - is the
-standard input. It can be run again: what is under management stays.
+FILE is what ` + "`terraform state pull`" + ` prints; - is standard input. The command can
+be run again: what is under management stays.
 
-Afterwards take the resources out of Terraform's state, so that two tools do
-not manage them.
-
-Exit status: 0 all is under management now; 1 failed, or something is left;
-2 wrong usage.`,
-		Example: "  wfctl infra state import --from tfstate terraform.tfstate --env staging --dry-run\n  terraform state pull | wfctl infra state import --from tfstate - --env staging --map aws_db_instance.main=db",
+Exit status: 0 done; 1 some could not be imported; 2 refused or wrong usage.`,
+		Example: "  terraform state pull | wfctl infra state import --from tfstate - --env staging --dry-run\n" +
+			"  wfctl infra state import --from tfstate terraform.tfstate --map digitalocean_database_cluster.main=db --env staging",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.file = args[0]
 			return a.runStateImport(cmd.Context(), o)
 		},
 	}
-	o.register(cmd)
+	o.consent.register(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.from, "from", "", "what wrote the file: `tfstate`")
-	f.StringArrayVar(&o.maps, "map", nil, "the module that takes a resource over, `ADDRESS=MODULE` (repeatable)")
-	f.BoolVar(&o.dry, "dry-run", false, "show what would be taken over")
+	f.StringVar(&o.from, "from", "", "the `FORMAT` of the file: tfstate")
+	f.StringArrayVar(&o.maps, "map", nil, "give a resource to a module, `ADDRESS=MODULE` (repeatable)")
+	f.BoolVar(&o.dry, "dry-run", false, "show what would be imported")
 	_ = cmd.MarkFlagRequired("from")
 	return cmd
 }
 
 func (a *App) runStateImport(ctx context.Context, o takeoverOptions) error {
 	if o.from != "tfstate" {
-		return fault.New(fault.Usage, "there is no import from %q", o.from).WithHint("formats: tfstate")
+		return fault.New(fault.Usage, "--from %q is not known", o.from).WithHint("it is tfstate")
 	}
 	by, err := takeoverMap(o.maps)
 	if err != nil {
@@ -68,10 +66,17 @@ func (a *App) runStateImport(ctx context.Context, o takeoverOptions) error {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // read only
-	if o.dry {
-		return a.looking(ctx, func(_ *engine.Project, w *engine.Work) error { return a.takeOver(ctx, w, file, by, o) })
+	run := func(w *engine.Work) error {
+		list, err := w.Takeovers(file, by)
+		if err != nil {
+			return err
+		}
+		return a.takeOver(ctx, w, list, o)
 	}
-	return a.holding(ctx, "infra state import", o.consent, func(w *engine.Work) error { return a.takeOver(ctx, w, file, by, o) })
+	if o.dry {
+		return a.looking(ctx, func(_ *engine.Project, w *engine.Work) error { return run(w) })
+	}
+	return a.holding(ctx, "infra state import", o.consent, run)
 }
 
 // takeoverMap reads ADDRESS=MODULE; an address may hold "=" in the key of an
@@ -95,47 +100,77 @@ func (a *App) openInput(name string) (io.ReadCloser, error) {
 	}
 	f, err := os.Open(a.inDir(name))
 	if err != nil {
-		return nil, fault.Wrap(fault.Usage, err, "read the state file")
+		return nil, fault.Wrap(fault.Usage, err, "read the Terraform state")
 	}
 	return f, nil
 }
 
-func (a *App) takeOver(ctx context.Context, w *engine.Work, file io.Reader, by map[string]string, o takeoverOptions) error {
-	list, err := w.Takeovers(file, by)
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		if list[i].Outcome == engine.ToTake && !o.dry && ctx.Err() == nil {
-			list[i] = w.Take(ctx, list[i])
-		}
-	}
-	if err := a.printTakeovers(list); err != nil || ctx.Err() != nil {
-		return err
-	}
-	left := 0
+// takeOver shows what goes where, asks, and imports one after the other; one
+// that fails does not keep the others.
+func (a *App) takeOver(ctx context.Context, w *engine.Work, list []engine.Takeover, o takeoverOptions) error {
+	counts := map[engine.Outcome]int{}
 	for _, t := range list {
-		if t.Outcome == engine.Left || t.Outcome == engine.Failed {
-			left++
+		counts[t.Outcome]++
+	}
+	if err := a.showTakeovers(list); err != nil {
+		return err
+	}
+	if n := counts[engine.Left]; n > 0 {
+		a.say("%d of %d have no module: --map ADDRESS=MODULE gives them one", n, len(list))
+	}
+	if n := counts[engine.ToTake]; n == 0 || o.dry {
+		return a.finishTakeovers(list)
+	} else if err := a.confirm(ctx, fmt.Sprintf("Import %d resources?", n), "infra state import", o.consent); err != nil {
+		return err
+	}
+	failed := 0
+	for i := range list {
+		if list[i].Outcome != engine.ToTake || ctx.Err() != nil {
+			continue
 		}
+		if list[i] = w.Take(ctx, list[i]); list[i].Outcome == engine.Failed {
+			failed++
+			a.say("%s: %s", list[i].Terraform, list[i].Why)
+			continue
+		}
+		a.say("imported %s as %s", list[i].ID, list[i].Module)
 	}
-	if left > 0 {
-		return fault.New(fault.State, "%d of %d resources of Terraform were not taken over", left, len(list)).
-			WithHint("the reasons are in the list; --map ADDRESS=MODULE names a module, and the command can be run again")
+	if err := a.finishTakeovers(list); err != nil {
+		return err
 	}
-	if !o.dry {
-		a.say("Now `wfctl infra plan` shows what differs from the configuration, and `terraform state rm` takes these out of Terraform.")
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	a.say("%d imported, %d failed; `wfctl infra plan` shows where they differ, and `terraform state rm` takes them out of Terraform", counts[engine.ToTake]-failed, failed)
+	if failed > 0 {
+		return fault.New(fault.Provider, "%d of Terraform's resources could not be imported", failed).WithHint("mend what is said above and run the command again")
 	}
 	return nil
 }
 
-func (a *App) printTakeovers(list []engine.Takeover) error {
+// showTakeovers prints what goes where. As JSON it is printed once, at the
+// end, with what came of it.
+func (a *App) showTakeovers(list []engine.Takeover) error {
 	if a.flags.json {
-		return a.printJSON(list)
+		return nil
 	}
-	rows := [][]string{{"TERRAFORM", "MODULE", "ID", "OUTCOME", "WHY"}}
+	rows := [][]string{{"TERRAFORM", "ID", "MODULE"}}
 	for _, t := range list {
-		rows = append(rows, []string{t.Terraform, t.Module, t.ID, string(t.Outcome), t.Why})
+		to := t.Module
+		switch {
+		case to == "":
+			to = "(" + t.Why + ")"
+		case t.Outcome == engine.Managed:
+			to += " (has it already)"
+		}
+		rows = append(rows, []string{t.Terraform, t.ID, to})
 	}
 	return ui.Table(a.Stdout, rows)
+}
+
+func (a *App) finishTakeovers(list []engine.Takeover) error {
+	if !a.flags.json {
+		return nil
+	}
+	return a.printJSON(list)
 }

@@ -101,8 +101,9 @@ type Move struct {
 // Secrets is the top-level `secrets:`.
 type Secrets struct {
 	Generate []GeneratedSecret
-	// Stores stays as written.
-	Stores *Node
+	// Stores are where ${{ secrets.NAME }} is looked for, in order. Each has a
+	// type; the rest stays as written.
+	Stores []*Node
 }
 
 // GeneratedSecret is a secret that wfctl makes.
@@ -114,7 +115,9 @@ type GeneratedSecret struct {
 	SourceNode *Node
 	// Sinks stays as written.
 	Sinks *Node
-	Pos   fault.Position
+	// Node is the whole entry.
+	Node *Node
+	Pos  fault.Position
 }
 
 // Schedule runs a pipeline at times.

@@ -59,6 +59,11 @@ func NewMap(at *Node, fields ...Field) *Node {
 	return &Node{Kind: Map, Fields: fields, src: at.src, line: at.line, col: at.col}
 }
 
+// NewList makes a list that stands where at does.
+func NewList(at *Node, items ...*Node) *Node {
+	return &Node{Kind: List, Items: items, src: at.src, line: at.line, col: at.col}
+}
+
 // NewString makes a string that stands where at does.
 func NewString(at *Node, text string) *Node {
 	return &Node{Kind: String, Text: text, src: at.src, line: at.line, col: at.col}

@@ -268,7 +268,11 @@ func (l *loader) secrets(f Field) {
 		case "generate":
 			l.items(f, o, func(_ int, n *Node) { l.generated(n) })
 		case "stores":
-			l.file.Secrets.Stores = f.Value
+			l.items(f, o, func(_ int, n *Node) {
+				if l.store(n) {
+					l.file.Secrets.Stores = append(l.file.Secrets.Stores, n)
+				}
+			})
 		default:
 			return false
 		}
@@ -276,8 +280,22 @@ func (l *loader) secrets(f Field) {
 	})
 }
 
+// store checks what every store of secrets has; its other keys are its kind's.
+func (l *loader) store(n *Node) bool {
+	if n.Kind != Map {
+		l.fail(n.Fault("a store of secrets must be a mapping, not %s", n.Kind).WithHint("write {type: file, path: …}"))
+		return false
+	}
+	f, ok := n.Field("type")
+	l.required(n, owner{"a store of secrets", ""}, ok, "type")
+	return ok && l.word(f, owner{"a store of secrets", ""}, StoreTypes()...) != ""
+}
+
+// StoreTypes are the kinds of stores that secrets are read from.
+func StoreTypes() []string { return []string{"env", "file", "keyring", "sops", "vault_kv"} }
+
 func (l *loader) generated(n *Node) {
-	g := GeneratedSecret{Pos: n.Pos()}
+	g := GeneratedSecret{Node: n, Pos: n.Pos()}
 	o := owner{"a generated secret", ""}
 	l.fields(n, o, generateKeys, func(f Field) bool {
 		switch f.Name {

@@ -236,17 +236,23 @@ func pipelineSchema() object {
 }
 
 func secretsSchema() object {
-	types := make([]any, len(secretTypes))
-	for i, t := range secretTypes {
-		types[i] = t
-	}
 	return closed(object{
-		"stores": object{},
+		"stores": object{"type": "array", "description": "where ${{ secrets.NAME }} is looked for, in order; the environment comes last", "items": object{
+			"type": "object", "required": []any{"type"}, "properties": object{"type": object{"enum": anyOf(StoreTypes())}},
+		}},
 		"generate": object{"type": "array", "items": closed(object{
-			"key": prose("its name"), "type": object{"enum": types}, "length": object{"type": "integer", "minimum": 1},
+			"key": prose("its name"), "type": object{"enum": anyOf(secretTypes)}, "length": object{"type": "integer", "minimum": 1},
 			"source": prose("MODULE.OUTPUT, for infra_output"), "sinks": object{"type": "array", "items": ref("sink")},
 		}, "key", "type")},
 	})
+}
+
+func anyOf(words []string) []any {
+	list := make([]any, len(words))
+	for i, w := range words {
+		list[i] = w
+	}
+	return list
 }
 
 func schedulesSchema() object {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/gocodealone/wfctl/deliver"
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/sdk"
@@ -37,6 +38,15 @@ type Kinds struct {
 	Backends kind.Set[Backend]
 	// Sealing makes what encrypts in the record.
 	Sealing Sealing
+	// Sinks are the stores that secrets are brought to, by type.
+	Sinks kind.Set[secret.Kind]
+	// Store opens a store that secrets are read from, by type.
+	Store func(typ string, options json.RawMessage, h secret.Host) (SecretStore, error)
+}
+
+// SecretStore gives secrets by name.
+type SecretStore interface {
+	Secret(ctx context.Context, name string) (v secret.Value, found bool, err error)
 }
 
 // ProviderFactory makes a provider that is not configured yet.
@@ -51,6 +61,8 @@ type Host struct {
 	Command []string
 	// Secrets knows what must not be shown.
 	Secrets *secret.Redactor
+	// Sinks are where secrets are brought to.
+	Sinks *deliver.Sinks
 }
 
 // Backend opens a state backend.
@@ -58,6 +70,8 @@ type Backend struct {
 	// Schema is the JSON Schema of its options.
 	Schema json.RawMessage
 	Open   func(ctx context.Context, req BackendRequest) (state.Driver, error)
+	// Here: what it keeps is on this machine alone.
+	Here bool
 }
 
 // BackendRequest says whose state to open where.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/gocodealone/wfctl/apply"
 	"github.com/gocodealone/wfctl/event"
@@ -94,6 +95,9 @@ func (w *Work) selectRecords(records []resource.Record, o PlanOptions) []resourc
 	for _, rec := range records {
 		kind := nodeKind(rec.Address)
 		withModules := o.Nodes == ModuleNodes && o.Destroy && (kind == resource.MigrationPrefix || kind == resource.GatePrefix)
+		if slices.Contains(o.Again, rec.Address) {
+			rec.Status = resource.Failed
+		}
 		if selected(o.Nodes, rec.Address) || withModules {
 			kept = append(kept, rec)
 		}
@@ -166,6 +170,7 @@ func (w *Work) Apply(ctx context.Context, pl *plan.Plan, stop <-chan struct{}) (
 		Events: w.project.events, Parallelism: w.project.options.Parallelism, Fingerprint: w.log.Fingerprint,
 		Now: w.project.options.Now, Stop: stop, Config: w.project.inputOf, Seal: w.keeping(ctx).Seal, Open: w.opening(ctx),
 	})
+	err = w.undelivered(summary, err)
 	finished := event.RunFinished{Run: w.project.Run, At: w.project.options.Now()}
 	finished.Took = finished.At.Sub(started)
 	if summary != nil {

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gocodealone/wfctl/config"
@@ -34,6 +36,9 @@ type Options struct {
 	// Secrets learns every sensitive value that comes by; what it knows is
 	// masked in the events. Nil learns and masks nothing.
 	Secrets *secret.Redactor
+	// Commands takes what a CI service reads from the output of a job; it is
+	// not masked. Nil is os.Stdout.
+	Commands io.Writer
 }
 
 // Project is an application file resolved for one environment.
@@ -43,6 +48,8 @@ type Project struct {
 	// BaseDir is the folder of the application file, Dir that of wfctl.yaml
 	// and .wfctl; both are absolute.
 	BaseDir, Dir string
+	// Variables are the names of what the file reads from the environment.
+	Variables []string
 	// Run identifies this execution.
 	Run string
 
@@ -57,6 +64,8 @@ type Project struct {
 	// valid: Validate has found nothing.
 	valid   bool
 	secrets *knowledge
+	// keyed is the fingerprint of the state that is open.
+	keyed func([]byte) string
 }
 
 // Open loads the application file and resolves it. Nothing of the platform
@@ -66,8 +75,7 @@ func Open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.record(ctx)
-	p.trace(ctx)
+	p.listen(ctx)
 	for _, w := range p.Set.Warnings {
 		p.warn(w)
 	}
@@ -91,7 +99,12 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if p.Dir, err = projectDir(o, p.BaseDir); err != nil {
 		return nil, err
 	}
-	set, resolveErr := resolve.Resolve(file, resolve.Options{Env: o.Env, Getenv: o.Getenv})
+	set, resolveErr := resolve.Resolve(file, resolve.Options{Env: o.Env, Secret: p.secretFrom(ctx), Getenv: func(name string) (string, bool) {
+		if !slices.Contains(p.Variables, name) {
+			p.Variables = append(p.Variables, name)
+		}
+		return o.Getenv(name)
+	}})
 	err = bothFaults(loadErr, resolveErr)
 	if set == nil {
 		return nil, err
@@ -122,6 +135,9 @@ func (o *Options) setDefaults() {
 	if o.Parallelism < 1 {
 		o.Parallelism = 10
 	}
+	if o.Commands == nil {
+		o.Commands = os.Stdout
+	}
 }
 
 // Close ends what the project holds open.
@@ -145,7 +161,7 @@ func (p *Project) Environment() resource.Environment { return p.Set.Environment 
 func (p *Project) workDir() string { return filepath.Join(p.Dir, ".wfctl") }
 
 func (p *Project) host() Host {
-	return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir, Secrets: p.secrets.redactor}
+	return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir, Secrets: p.secrets.redactor, Sinks: p.sinks()}
 }
 
 // warn tells of something that does not stop the command.

@@ -40,6 +40,20 @@ func (p *Project) Events(ctx context.Context) (*event.Store, error) {
 	return OpenEvents(ctx, p.kinds, EventSource{ProjectDir: p.Dir, Getenv: p.options.Getenv})
 }
 
+// listen has the project's events go to the history and to traces as they go
+// to the terminal: with what is secret masked.
+func (p *Project) listen(ctx context.Context) {
+	to := []event.Sink{p.options.Events}
+	p.record(ctx)
+	if p.recorder != nil {
+		to = append(to, p.recorder)
+	}
+	if sink := p.trace(ctx); sink != nil {
+		to = append(to, sink)
+	}
+	p.events = masked(event.Tee(to...), p.options.Secrets)
+}
+
 // record makes the project's runs leave their events in the history.
 func (p *Project) record(ctx context.Context) {
 	if p.kinds.Events == nil {
@@ -49,22 +63,21 @@ func (p *Project) record(ctx context.Context) {
 	p.recorder = event.NewRecorder(ctx, p.Events, func(err error) {
 		shown.Emit(event.Notice{Level: "warning", Message: "the run is not recorded: " + err.Error()})
 	})
-	p.events = event.Tee(shown, p.recorder)
 }
 
-// trace makes the project's runs traces, where the environment asks for it.
-func (p *Project) trace(ctx context.Context) {
+// trace makes the project's runs traces, where the environment asks for it;
+// nil where it does not.
+func (p *Project) trace(ctx context.Context) event.Sink {
 	if p.kinds.Trace == nil || p.recorder == nil {
-		return
+		return nil
 	}
 	sink, done, err := p.kinds.Trace(ctx, p.options.Getenv)
 	if err != nil {
-		p.options.Events.Emit(event.Notice{Level: "warning", Message: "runs are not traced: " + err.Error()})
-		return
+		p.events.Emit(event.Notice{Level: "warning", Message: "runs are not traced: " + err.Error()})
+		return nil
 	}
-	if sink != nil {
-		p.events, p.untrace = event.Tee(p.events, sink), done
-	}
+	p.untrace = done
+	return sink
 }
 
 // opening is the event that opens the project's run.

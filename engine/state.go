@@ -38,6 +38,21 @@ func (p *Project) backend() (Backend, error) {
 	return b, nil
 }
 
+// OutlivesState tells whether what the environment's providers make stays when
+// this machine is gone, and the record of it does not.
+func (p *Project) OutlivesState() bool {
+	b, err := p.backend()
+	if err != nil || !b.Here { // what is wrong with it is said when it is opened
+		return false
+	}
+	for _, module := range p.Set.Providers {
+		if _, err := p.kinds.Providers.Get(module.Kind); err != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // badBackend points at the line that names a backend that is not there.
 func (p *Project) badBackend(err error) error {
 	alone := *p.Set

@@ -84,14 +84,7 @@ func (h *StepHost) apply(ctx context.Context, command string, o PlanOptions, s s
 			WithHint("nothing was changed. Look at `wfctl infra plan`; then set approve: true on the step, behind a step of type approval")
 	}
 	summary, err := w.Apply(ctx, pl, nil)
-	if err != nil && summary != nil {
-		for _, n := range summary.Nodes {
-			if n.Outcome == event.Failed {
-				err = errors.Join(n.Err, err)
-			}
-		}
-	}
-	return pl.Counts(), err
+	return pl.Counts(), failures(summary, err)
 }
 
 func prefixed(prefix string, names []string) []resource.Address {

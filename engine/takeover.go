@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 
@@ -39,7 +40,7 @@ type Takeover struct {
 func (w *Work) Takeovers(r io.Reader, by map[string]string) ([]Takeover, error) {
 	resources, err := tfstate.Read(r)
 	if err != nil {
-		return nil, fault.Wrap(fault.Config, err, "read the state of Terraform")
+		return nil, err
 	}
 	modules, err := w.takers(resources, by)
 	if err != nil {
@@ -48,14 +49,17 @@ func (w *Work) Takeovers(r io.Reader, by map[string]string) ([]Takeover, error) 
 	list := []Takeover{}
 	for _, m := range tfstate.Assign(resources, modules, by) {
 		t := Takeover{Terraform: m.Resource.Address, Module: m.Module, ID: m.Resource.ID, Outcome: ToTake, Why: m.Why}
-		_, taken := w.log.View().Record(resource.Key{Address: resource.Address(m.Module)})
+		rec, taken := w.log.View().Record(resource.Key{Address: resource.Address(m.Module)})
 		switch {
 		case m.Empty:
 			t.Outcome, t.ID = NoThing, ""
 		case m.Module == "":
 			t.Outcome = Left
-		case taken:
+		case taken && rec.ID == t.ID:
 			t.Outcome = Managed
+		case taken:
+			t.Outcome, t.Module = Left, ""
+			t.Why = fmt.Sprintf("module %s has %s under management already", m.Module, rec.ID)
 		}
 		list = append(list, t)
 	}
@@ -72,10 +76,10 @@ func (w *Work) takers(resources []tfstate.Resource, by map[string]string) ([]tfs
 	}
 	for address, module := range by {
 		if !slices.ContainsFunc(resources, func(r tfstate.Resource) bool { return r.Address == address }) {
-			return nil, fault.New(fault.Usage, "Terraform manages no %s", address).WithHint("`terraform state list` shows what it manages")
+			return nil, fault.New(fault.NotFound, "the Terraform state manages no %q", address).WithHint("`terraform state list` shows what it manages")
 		}
 		if !slices.ContainsFunc(modules, func(m tfstate.Module) bool { return m.Address == module }) {
-			return nil, fault.New(fault.Usage, "the configuration has no module %q for %q", module, w.project.Environment().Name()).
+			return nil, fault.New(fault.NotFound, "the configuration has no module %q for %q", module, w.project.Environment().Name()).
 				WithHint("declare it first: name, type and provider are enough")
 		}
 	}

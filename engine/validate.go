@@ -131,6 +131,7 @@ func (v *validation) node(d resource.Desired) []*fault.Error {
 	faults = append(faults, v.once(schema, d)...)
 	faults = append(faults, v.checker.References(d, v.schemaOf)...)
 	faults = append(faults, v.checker.Check(schema.Config, d)...)
+	faults = append(faults, v.sinkOptions(d)...)
 	if len(faults) > 0 {
 		return faults
 	}

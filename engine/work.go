@@ -19,7 +19,7 @@ type Nodes int
 const (
 	// AllNodes: modules, images, migrations and gates (up, down).
 	AllNodes Nodes = iota
-	// ModuleNodes: modules alone (infra …).
+	// ModuleNodes: modules, and the secrets that they deliver (infra …).
 	ModuleNodes
 	// ImageNodes: images alone (build).
 	ImageNodes
@@ -27,6 +27,8 @@ const (
 	MigrationNodes
 	// GateNodes: gates alone (ci run --phase verify).
 	GateNodes
+	// SecretNodes: secrets alone (infra secrets …).
+	SecretNodes
 )
 
 // PlanOptions say what to plan.
@@ -35,6 +37,8 @@ type PlanOptions struct {
 	Refresh           bool
 	Destroy           bool
 	Targets, Excludes []resource.Address
+	// Again are done once more although nothing about them has changed.
+	Again []resource.Address
 }
 
 // Work is one command's hold of an environment's state: opened, and for a
@@ -47,6 +51,8 @@ type Work struct {
 	command string
 	started time.Time
 	plan    *plan.Plan
+	// strict: a delivery that fails fails the command.
+	strict bool
 }
 
 // Look opens the state without a lease.
@@ -92,7 +98,7 @@ func (w *Work) share() {
 	for _, rec := range view.Providers {
 		recorded[rec.Address] = rec
 	}
-	w.project.pool.recorded = recorded
+	w.project.pool.recorded, w.project.keyed = recorded, w.log.Fingerprint
 	w.project.pool.scope = func() resource.Scope { return recordScope{w.log} }
 }
 
@@ -129,20 +135,22 @@ func selected(n Nodes, addr resource.Address) bool {
 	kind := nodeKind(addr)
 	switch n {
 	case ModuleNodes:
-		return kind == ""
+		return kind == "" || kind == resource.SecretPrefix
 	case ImageNodes:
 		return kind == resource.ImagePrefix
 	case MigrationNodes:
 		return kind == resource.MigrationPrefix
 	case GateNodes:
 		return kind == resource.GatePrefix
+	case SecretNodes:
+		return kind == resource.SecretPrefix
 	}
 	return true
 }
 
 // nodeKind is the prefix of an address that is not a module's.
 func nodeKind(addr resource.Address) string {
-	for _, prefix := range []string{resource.ImagePrefix, resource.MigrationPrefix, resource.GatePrefix} {
+	for _, prefix := range []string{resource.ImagePrefix, resource.MigrationPrefix, resource.GatePrefix, resource.SecretPrefix} {
 		if len(addr) > len(prefix) && string(addr[:len(prefix)]) == prefix {
 			return prefix
 		}

@@ -96,9 +96,10 @@ func (p *provider) Diagnose(ctx context.Context, req *sdk.DiagnoseRequest) (*sdk
 	return quick(ctx, p, "Diagnose", func(ctx context.Context, c *wire.Conn) (*sdk.DiagnoseResponse, error) { return c.Diagnose(ctx, req) })
 }
 
-// Logs implements sdk.LogReader. It goes on for as long as the caller wants.
+// Logs implements sdk.LogReader. It goes on for as long as the caller wants,
+// and is not begun again: the caller has had lines.
 func (p *provider) Logs(ctx context.Context, req *sdk.LogsRequest, line func(sdk.LogLine) error) error {
-	_, err := use(ctx, p, func(ctx context.Context, pr *process) (struct{}, error) {
+	_, _, err := once(ctx, p, func(ctx context.Context, pr *process) (struct{}, error) {
 		return struct{}{}, pr.conn.Logs(ctx, req, line)
 	})
 	return err

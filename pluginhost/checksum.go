@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
@@ -38,7 +39,7 @@ func check(p Plugin) error {
 	case !strings.EqualFold(got, p.SHA256):
 		return fault.New(fault.Integrity, "plugin %s is not what was locked; it is not run", p).
 			WithDetail("file "+p.Executable, "sha256 "+got, "locked "+strings.ToLower(p.SHA256)).
-			WithHint("remove the file and run `wfctl plugin install`")
+			WithHint("delete %s and run `wfctl plugin install`", filepath.Dir(p.Executable))
 	}
 	return nil
 }

@@ -188,6 +188,37 @@ func TestPluginThatDiesMidCall(t *testing.T) {
 	}
 }
 
+// A call that ends the plugin takes no other call with it.
+func TestOneCallThatKills(t *testing.T) {
+	h := newHost(t, Options{})
+	p := h.Provider(self(t))
+	configure(t, p, "a")
+	killer, innocent := newIDs(), newIDs()
+	died, lived := make(chan error, 1), make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		_, err := p.Create(ctx, create("wait"), innocent)
+		lived <- err
+	}()
+	<-innocent.got
+	go func() {
+		_, err := p.Create(t.Context(), create("panic"), killer)
+		died <- err
+	}()
+	var f *fault.Error
+	if err := <-died; !errors.As(err, &f) || !errors.Is(err, wire.ErrPlugin) || !slices.Contains(f.Detail, "panic: deep inside") {
+		t.Errorf("the call that kills: %v", err)
+	}
+	<-innocent.got // it has been made again
+	stop()
+	if err := <-lived; sdk.CodeOf(err) != sdk.CodeCancelled || errors.Is(err, wire.ErrPlugin) {
+		t.Errorf("the other call: %v", err)
+	}
+	if _, _, who := read(t, p); who != "a" {
+		t.Errorf("the next process is configured as %q", who)
+	}
+}
+
 func TestPluginThatKeepsDying(t *testing.T) {
 	h := newHost(t, Options{})
 	p := h.Provider(self(t))
@@ -197,7 +228,7 @@ func TestPluginThatKeepsDying(t *testing.T) {
 		}
 	}
 	_, err := p.Create(t.Context(), create("panic"), nil)
-	if err == nil || !strings.Contains(err.Error(), "ended 3 times in this command; it is not started again") {
+	if err == nil || !strings.Contains(err.Error(), "ended 3 times without an answer; it is not started again") {
 		t.Errorf("%v", err)
 	}
 	if len(h.processes) != maxCrashes {

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,11 +54,16 @@ func alive(pid string) bool {
 func frozen(t *testing.T, pid string) {
 	t.Helper()
 	for t.Context().Err() == nil {
-		raw, err := os.ReadFile("/proc/" + pid + "/stat")
-		if err != nil || strings.Contains(string(raw), ") T ") {
+		threads, err := filepath.Glob("/proc/" + pid + "/task/*/stat")
+		if err != nil || !slices.ContainsFunc(threads, runs) {
 			return
 		}
 	}
+}
+
+func runs(stat string) bool {
+	raw, err := os.ReadFile(stat)
+	return err == nil && !strings.Contains(string(raw), ") T ")
 }
 
 func gone(t *testing.T, pid string) {

@@ -19,6 +19,9 @@ type process struct {
 
 	mu    sync.Mutex
 	calls int
+	// shared: it has had more than one call at a time, so that none of them
+	// is known to be what ended it.
+	shared bool
 	// end, once set, ends the process when the last call leaves.
 	end func()
 }
@@ -52,6 +55,7 @@ func (p *process) enter() bool {
 		return false
 	}
 	p.calls++
+	p.shared = p.shared || p.calls > 1
 	return true
 }
 
@@ -61,6 +65,12 @@ func (p *process) leave() {
 	if p.calls--; p.calls == 0 && p.end != nil {
 		go p.end()
 	}
+}
+
+func (p *process) wasShared() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shared
 }
 
 // retire calls end once, when no call is under way.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gocodealone/wfctl/fault"
@@ -11,7 +12,7 @@ import (
 	"github.com/gocodealone/wfctl/sdk/wire"
 )
 
-// maxCrashes is how often a plugin may end by itself in one command before it
+// maxCrashes is how often in a row a plugin may end without an answer before it
 // is not started again.
 const maxCrashes = 3
 
@@ -32,8 +33,9 @@ type provider struct {
 	// configure is the request that the provider was configured with.
 	configure *sdk.ConfigureRequest
 	caps      []sdk.Capability
-	crashes   int
-	closed    bool
+	// crashes counts the ends without an answer between them.
+	crashes atomic.Int32
+	closed  bool
 }
 
 func (p *provider) acquire(ctx context.Context) error {
@@ -86,17 +88,18 @@ func (p *provider) renew(ctx context.Context) error {
 		return nil
 	}
 	if p.process != nil {
-		p.crashes++
+		p.crashes.Add(1)
 		p.retire(p.process)
 		p.process = nil
 	}
-	if p.crashes >= maxCrashes {
-		return fault.New(fault.Provider, "plugin %s ended %d times in this command; it is not started again", p.plugin, p.crashes)
+	if n := p.crashes.Load(); n >= maxCrashes {
+		return fault.New(fault.Provider, "plugin %s ended %d times without an answer; it is not started again", p.plugin, n)
 	}
-	next, err := p.start(ctx)
+	next, err := p.start(ctx, p.declared)
 	if err != nil {
 		return err
 	}
+	p.caps = next.conn.Capabilities()
 	if p.configure != nil {
 		if _, err := next.conn.Configure(ctx, p.configure); err != nil {
 			p.retire(next)
@@ -107,13 +110,14 @@ func (p *provider) renew(ctx context.Context) error {
 	return nil
 }
 
-// start checks the executable and starts it.
-func (p *provider) start(ctx context.Context) (*process, error) {
+// start checks the executable and starts it, with the variables that it
+// declared.
+func (p *provider) start(ctx context.Context, declared []string) (*process, error) {
 	if err := check(p.plugin); err != nil {
 		return nil, err
 	}
 	h := p.host
-	pr := newProcess(p.plugin, h.options, h.environment(p.declared))
+	pr := newProcess(p.plugin, h.options, h.environment(declared))
 	conn, err := wire.Dial(ctx, wire.DialOptions{
 		Command: pr.command(), Start: startTied, Stderr: pr.tail, SocketDir: h.options.SocketDir, HostVersion: h.options.Version,
 		StartTimeout: h.options.StartTimeout, Grace: h.options.Grace, Stuck: func(string) { p.retire(pr) },
@@ -123,7 +127,6 @@ func (p *provider) start(ctx context.Context) (*process, error) {
 	}
 	pr.conn = conn
 	h.track(pr)
-	p.caps = conn.Capabilities()
 	return pr, nil
 }
 
@@ -209,17 +212,71 @@ func quick[R any](ctx context.Context, p *provider, method string, call func(con
 	})
 }
 
-// use makes a call and says of what failed.
+// use makes a call and says of what failed. Where a process ends with several
+// calls under way, each of them is made again in a process of its own: the one
+// that ends it fails alone. They may be made twice: calls that change things
+// carry a key.
 func use[R any](ctx context.Context, p *provider, call func(context.Context, *process) (R, error)) (R, error) {
-	pr, err := p.ready(ctx)
-	if err != nil {
-		var none R
-		return none, err
+	pr, res, err := once(ctx, p, call)
+	if err == nil || ctx.Err() != nil || !errors.Is(err, wire.ErrPlugin) || pr == nil || !pr.ended() || !pr.wasShared() {
+		return res, err
 	}
+	own, ownErr := p.alone(ctx)
+	if ownErr != nil {
+		return res, errors.Join(err, ownErr)
+	}
+	defer p.retire(own)
+	return try(ctx, p, own, call)
+}
+
+// once makes a call in the process that all share; the process is nil where
+// none could be had.
+func once[R any](ctx context.Context, p *provider, call func(context.Context, *process) (R, error)) (pr *process, res R, err error) {
+	if pr, err = p.ready(ctx); err != nil {
+		return nil, res, err
+	}
+	res, err = try(ctx, p, pr, call)
+	return pr, res, err
+}
+
+// try makes a call in a process that has been entered.
+func try[R any](ctx context.Context, p *provider, pr *process, call func(context.Context, *process) (R, error)) (R, error) {
 	defer pr.leave()
 	res, err := call(ctx, pr)
 	if errors.Is(err, wire.ErrPlugin) {
 		p.retire(pr)
+	} else {
+		p.answered()
 	}
 	return res, pr.explain(err)
+}
+
+// answered notes that the plugin works: what ends it is a call, not the plugin
+// as a whole.
+func (p *provider) answered() { p.crashes.Store(0) }
+
+// alone starts a process for one call.
+func (p *provider) alone(ctx context.Context) (*process, error) {
+	if err := p.acquire(ctx); err != nil {
+		return nil, err
+	}
+	declared, configure, closed := p.declared, p.configure, p.closed || p.host.isClosed()
+	p.release()
+	if closed {
+		return nil, fault.Wrap(fault.Interrupted, errClosed, "plugin %s", p.plugin)
+	}
+	pr, err := p.start(ctx, declared)
+	if err != nil {
+		return nil, err
+	}
+	pr.enter()
+	if configure == nil {
+		return pr, nil
+	}
+	if _, err := pr.conn.Configure(ctx, configure); err != nil {
+		pr.leave()
+		p.retire(pr)
+		return nil, pr.explain(err)
+	}
+	return pr, nil
 }

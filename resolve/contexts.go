@@ -58,8 +58,15 @@ func (r *resolver) githubProperty(s *scope, name string) (any, *evalError) {
 
 func (r *resolver) secretProperty(s *scope, name string) (any, *evalError) {
 	s.secret = true
-	if v, ok := r.options.Secret(name); ok {
+	r.settleStores()
+	v, ok, err := r.options.Secret(r.stores, name)
+	switch {
+	case err != nil:
+		return nil, lacks("the secret %s cannot be read: %v", name, err).withHint("%s", hintOf(err))
+	case ok:
 		return v, nil
+	case len(r.stores) > 0:
+		return nil, lacks("the secret %s is in no store", name).withHint("put it into one of `secrets.stores`, or set the environment variable %s", name)
 	}
 	return nil, lacks("the secret %s is not there", name).withHint("set the environment variable %s", name)
 }

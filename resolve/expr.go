@@ -78,6 +78,8 @@ type binder struct {
 	// outputs; an error where it is not there.
 	module func(name string) (resourceName string, err *evalError)
 	image  func(name string) *evalError
+	// secret finds a secret that wfctl makes itself.
+	secret func(name string) (resource.Ref, bool)
 	// settled evaluates an index that stands in a reference.
 	settled *scope
 	// more are contexts that exist in this place only: `steps` in a pipeline.
@@ -341,6 +343,12 @@ func (c *converter) bind(p property) (expr, *evalError) {
 			return c.bindModule(of, p)
 		case "images":
 			return c.bindImage(of, p)
+		case "secrets":
+			if c.binder != nil && c.binder.secret != nil {
+				if ref, ok := c.binder.secret(p.name); ok {
+					return reference{ref, span{of.offset, p.end() - of.offset}}, nil
+				}
+			}
 		case "project", "environment":
 			if strings.EqualFold(p.name, "name") {
 				return of, nil

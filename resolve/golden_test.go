@@ -97,6 +97,7 @@ func testCatalog() Catalog {
 	core := schemaOf(sdk.ResourceSchema{Name: "core.data", DynamicOutputs: true, Config: json.RawMessage(`{"type": "object", "additionalProperties": false, "properties": {"values": {"type": "object"}}}`)})
 	project := schemaOf(
 		sdk.ResourceSchema{Name: "image", Outputs: outputs("ref", "digest"), Config: json.RawMessage(`{"type": "object", "additionalProperties": false, "required": ["builder"], "properties": {"builder": {"enum": ["go", "dockerfile"]}, "package": {"type": "string"}}}`)},
+		sdk.ResourceSchema{Name: "secret", Config: json.RawMessage(`{"type": "object"}`)},
 		sdk.ResourceSchema{Name: "migration", Config: json.RawMessage(`{"type": "object", "additionalProperties": false, "required": ["database_url"], "properties": {"database_url": {"type": "string"}, "dir": {"type": "string"}}}`)},
 		sdk.ResourceSchema{Name: "gate", Config: json.RawMessage(`{"type": "object", "additionalProperties": false, "properties": {"timeout": {"type": "string", "format": "duration-go"}, "targets": {"type": "array"}}}`)},
 	)

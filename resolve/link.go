@@ -79,7 +79,7 @@ func (r *resolver) leaf(n *config.Node) *leaf {
 		l.failed = true
 		return l
 	}
-	b := &binder{module: r.moduleName, image: r.imageExists, settled: &scope{contexts: r.roots}}
+	b := &binder{module: r.moduleName, image: r.imageExists, secret: r.generatedSecret, settled: &scope{contexts: r.roots}}
 	parts, errs := parseTemplate(n.Text, b)
 	for _, p := range parts {
 		l.refs = append(l.refs, refs(p.expr, nil)...)

@@ -269,40 +269,11 @@ func (r *resolver) outputs(m *module) map[string]resource.OutputDecl {
 			d.Sensitive = &yes
 		}
 		if sinks := f.Value.Get("sinks"); sinks != nil {
-			for _, item := range sinks.Items {
-				if s, ok := r.sink(m, f.Name, d.Sensitive, item); ok {
-					d.Sinks = append(d.Sinks, s)
-				}
-			}
+			r.outputSinks(m, f.Name, d.Sensitive, sinks.Items)
 		}
 		decls[f.Name] = d
 	}
 	return decls
-}
-
-// plainSinks hold values that are no secrets.
-var plainSinks = []string{"github_variable"}
-
-func (r *resolver) sink(m *module, output string, sensitive *bool, n *config.Node) (resource.SinkDecl, bool) {
-	typ := n.Get("type")
-	if typ == nil || typ.Kind != config.String {
-		return resource.SinkDecl{}, false // reported by config
-	}
-	s := resource.SinkDecl{Type: typ.Text, Pos: n.Pos()}
-	if name := n.Get("name"); name != nil && name.Kind == config.String {
-		s.Name, _ = toText(r.settleText(name, &scope{contexts: r.roots}))
-	}
-	s.Options = r.input(n.Without("type", "name"), typ, nil)
-	plain := slices.Contains(plainSinks, s.Type)
-	switch {
-	case plain && sensitive != nil && *sensitive:
-		r.fail(typ.Fault("output %q of module %q is sensitive, and %s is for values that are not", output, m.Name, s.Type).
-			WithHint("use github_secret, or declare `sensitive: false` if it is no secret"))
-	case !plain && (sensitive == nil || !*sensitive):
-		r.fail(typ.Fault("output %q of module %q has a sink and is not `sensitive: true`", output, m.Name).
-			WithHint("add `sensitive: true` to the output; github_variable is the sink for plain values"))
-	}
-	return s, true
 }
 
 // addEntries makes the nodes of images, migrations and gates.
@@ -391,23 +362,5 @@ func (r *resolver) addMoves() {
 			continue
 		}
 		r.result.Moved = append(r.result.Moved, Move{resource.Address(m.From), resource.Address(m.To), m.FromNode.Pos()})
-	}
-}
-
-// addSecrets checks what generated secrets are made of.
-func (r *resolver) addSecrets() {
-	r.result.Secrets = r.file.Secrets
-	for _, g := range r.file.Secrets.Generate {
-		if g.Source == "" || g.SourceNode.Kind != config.String {
-			continue
-		}
-		name, output, ok := strings.Cut(g.Source, ".")
-		if !ok || output == "" {
-			r.fail(g.SourceNode.Fault("%q names no output", g.Source).WithHint("write source: MODULE.OUTPUT"))
-			continue
-		}
-		if _, err := r.findModule(name); err != nil {
-			r.failAt(g.SourceNode, err)
-		}
 	}
 }

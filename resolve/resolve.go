@@ -3,6 +3,7 @@ package resolve
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"os"
 	"slices"
 	"strings"
@@ -25,8 +26,9 @@ type Options struct {
 	Env string
 	// Getenv looks up environment variables; nil is os.LookupEnv.
 	Getenv func(name string) (string, bool)
-	// Secret looks up ${{ secrets.NAME }}; nil is Getenv.
-	Secret func(name string) (string, bool)
+	// Secret looks up ${{ secrets.NAME }} in the file's stores, which are told
+	// beside the name; nil is Getenv.
+	Secret func(stores []Store, name string) (value string, found bool, err error)
 	// Project overrides the file's name of the project.
 	Project string
 }
@@ -48,6 +50,14 @@ type Set struct {
 	Digest string
 
 	resolver *resolver
+}
+
+// Store is one of `secrets.stores`.
+type Store struct {
+	Type string
+	// Options are its other keys, a JSON object.
+	Options json.RawMessage
+	Pos     fault.Position
 }
 
 // ProviderModule is a module of type iac.provider.
@@ -98,6 +108,7 @@ func Resolve(file *config.File, o Options) (*Set, error) {
 		return nil, fault.List{err}
 	}
 	r.makeRoots()
+	r.settleStores()
 	r.enableAll()
 	r.bindAll()
 	r.link()
@@ -119,6 +130,7 @@ type resolver struct {
 	modules map[string]*module
 	entries map[resource.Address]*entry
 	nodes   []*node
+	stores  []Store
 	result  Set
 	guesses int
 }
@@ -158,7 +170,10 @@ func newResolver(file *config.File, o Options) *resolver {
 		o.Getenv = os.LookupEnv
 	}
 	if o.Secret == nil {
-		o.Secret = o.Getenv
+		o.Secret = func(_ []Store, name string) (string, bool, error) {
+			v, ok := o.Getenv(name)
+			return v, ok, nil
+		}
 	}
 	r := &resolver{
 		file: file, options: o,

@@ -170,7 +170,7 @@ func TestNodes(t *testing.T) {
 	}
 	want := map[resource.Address]string{
 		"db": "[]", "web": "[db image.app migration.main]", "worker": "[image.app web]", "notes": "[db]",
-		"image.app": "[]", "migration.main": "[db notes]", "gate.healthy": "[web]",
+		"image.app": "[]", "migration.main": "[db notes]", "gate.healthy": "[web]", "secret.db.connection_url": "[db]",
 	}
 	for a, w := range want {
 		if deps[a] != w {
@@ -189,8 +189,12 @@ func TestNodes(t *testing.T) {
 		t.Errorf("lifecycle %+v", life)
 	}
 	out := db.Outputs()["connection_url"]
-	if !*out.Sensitive || out.Sinks[0].Name != "DB_prod" || asText(t, out.Sinks[0].Options) != `{"repo":"acme/shop"}` {
+	if !*out.Sensitive {
 		t.Errorf("outputs %+v", out)
+	}
+	delivery := nodeOf(t, set, "secret.db.connection_url")
+	if got := asText(t, delivery.Config()); got != `{"sinks":[{"name":"DB_prod","options":{"repo":"acme/shop"},"sink":"github_secret"}],"source":"db.connection_url","value":null}` {
+		t.Errorf("the delivery %s is %s", delivery.Name(), got)
 	}
 	if got := asText(t, nodeOf(t, set, "gate.healthy").Config()); got != `{"timeout":"5m"}` {
 		t.Errorf("the gate is %s", got)

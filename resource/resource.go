@@ -13,7 +13,7 @@ import (
 
 // Address names a node of the configuration: a module by its name in the
 // file, or an image, migration or gate as "image.NAME", "migration.NAME",
-// "gate.NAME". It is stable and keys the state.
+// "gate.NAME", or a secret as "secret.…". It is stable and keys the state.
 type Address string
 
 // The prefixes of addresses that are not modules.
@@ -21,6 +21,8 @@ const (
 	ImagePrefix     = "image."
 	MigrationPrefix = "migration."
 	GatePrefix      = "gate."
+	// SecretPrefix: secrets that wfctl makes, or brings to a store.
+	SecretPrefix = "secret."
 )
 
 // Environment is where resources are resolved for. It is made by [NewEnvironment].
@@ -116,17 +118,7 @@ type Resolved struct {
 type OutputDecl struct {
 	// Sensitive is nil where the module does not say.
 	Sensitive *bool
-	Sinks     []SinkDecl
 	Pos       fault.Position
-}
-
-// SinkDecl is a sink that an output is written to.
-type SinkDecl struct {
-	Type string
-	Name string
-	// Options are the sink's other keys.
-	Options Input
-	Pos     fault.Position
 }
 
 // Spec is what package resolve knows of a node.

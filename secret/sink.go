@@ -72,3 +72,8 @@ type Host struct {
 	// Redactor learns what the sink itself comes to know: tokens, passwords.
 	Redactor *Redactor
 }
+
+// A Reader is a sink that gives values back.
+type Reader interface {
+	Read(ctx context.Context, target Target) (v Value, found bool, err error)
+}

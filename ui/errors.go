@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
@@ -68,8 +69,8 @@ func oneError(f *fault.Error, s Style) string {
 		fmt.Fprintf(&b, "  %s %s\n", s.paint(cyan, "at"), f.Pos)
 	}
 	b.WriteString(caret(f, s))
-	if len(f.Detail) > 0 {
-		for line := range strings.SplitSeq(s.mask(strings.Join(f.Detail, "\n")), "\n") {
+	if detail := detailOf(f); len(detail) > 0 {
+		for line := range strings.SplitSeq(s.mask(strings.Join(detail, "\n")), "\n") {
 			fmt.Fprintf(&b, "  | %s\n", printable(line))
 		}
 	}
@@ -97,6 +98,17 @@ func hintOf(f *fault.Error) string {
 		}
 	}
 	return ""
+}
+
+// detailOf is the fault's detail, then that of the faults inside it.
+func detailOf(f *fault.Error) []string {
+	lines := slices.Clone(f.Detail)
+	for err := f.Err; err != nil; err = errors.Unwrap(err) {
+		if e, ok := err.(*fault.Error); ok { //nolint:errorlint // the chain is walked by hand
+			lines = append(lines, e.Detail...)
+		}
+	}
+	return lines
 }
 
 // caretLimit is how much of a long line is shown.
@@ -153,7 +165,7 @@ func ErrorJSON(w io.Writer, err error) {
 	s := Style{Mask: maskOf(w)}
 	docs := []errorDoc{}
 	for _, f := range collect(err) {
-		d := errorDoc{Code: f.Code, Message: f.Message, Hint: hintOf(f), Detail: f.Detail}
+		d := errorDoc{Code: f.Code, Message: f.Message, Hint: hintOf(f), Detail: detailOf(f)}
 		if f.Err != nil {
 			d.Message += ": " + f.Err.Error()
 		}

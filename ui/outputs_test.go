@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 
@@ -104,7 +105,8 @@ func TestMasksComeFirst(t *testing.T) {
 			rest = strings.ReplaceAll(rest, m, "***")
 		}
 		for line := range strings.FieldsFuncSeq(secret, func(r rune) bool { return r == '\n' || r == '\r' }) {
-			if len(line) > 3 && strings.Contains(rest, line) {
+			tells := strings.ContainsFunc(line, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+			if len(line) > 3 && tells && strings.Contains(rest, line) { // a line of spaces or dashes says nothing, and masking it would wreck the log
 				t.Fatalf("%q is left in %q", line, rest)
 			}
 		}

@@ -22,6 +22,7 @@ func main() { wire.Serve(&provider{}) }
 const (
 	providerName = "hello"
 	greetingType = providerName + ".greeting"
+	boxStore     = providerName + "_box"
 )
 
 // settings are the configuration of the iac.provider module.
@@ -58,6 +59,7 @@ type provider struct{ folder string }
 func (p *provider) Schema(context.Context) (*sdk.Schema, error) {
 	return &sdk.Schema{
 		Name: providerName, Version: "v0.1.0", Config: sdk.MustSchema[settings](),
+		SecretStores: []string{boxStore},
 		Types: []sdk.ResourceSchema{{
 			Name: greetingType, Description: "A greeting, kept in a file.", Config: sdk.MustSchema[greeting](),
 			IDFormat: "^[0-9a-f]{16}$",
@@ -184,6 +186,16 @@ func (p *provider) Delete(_ context.Context, req *sdk.DeleteRequest, _ sdk.Repor
 		return nil, err
 	}
 	return &sdk.DeleteResponse{}, os.Remove(p.path(req.Name))
+}
+
+// WriteSecret keeps a secret of another module: a sink of the type hello_box.
+// This and other optional methods are found by wfctl where a plugin has them.
+func (p *provider) WriteSecret(_ context.Context, req *sdk.WriteSecretRequest) (*sdk.WriteSecretResponse, error) {
+	if req == nil || req.Store != boxStore {
+		return nil, errRequest
+	}
+	file := filepath.Join(p.folder, hex.EncodeToString([]byte(req.Name))+".secret")
+	return &sdk.WriteSecretResponse{Version: random(4)}, os.WriteFile(file, []byte(req.Value.Reveal()), 0o600)
 }
 
 func (p *provider) path(name string) string {

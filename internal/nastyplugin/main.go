@@ -99,7 +99,9 @@ func (p *provider) misbehave(ctx context.Context, how string) error {
 
 func (p *provider) path(name string) string { return filepath.Join(p.dir, name) }
 
-func (p *provider) outputs(name string) sdk.Outputs { return sdk.Outputs{"path": sdk.Out(p.path(name))} }
+func (p *provider) outputs(name string) sdk.Outputs {
+	return sdk.Outputs{"path": sdk.Out(p.path(name))}
+}
 
 // Read implements sdk.Provider.
 func (p *provider) Read(_ context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {

@@ -1,26 +1,18 @@
 package locktest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/gocodealone/wfctl/internal/githubspec"
 )
 
 // GitHub is a server that answers like GitHub's releases and attestations. Each
@@ -33,7 +25,6 @@ type GitHub struct {
 	t       testing.TB
 	server  *httptest.Server
 	storage *httptest.Server
-	router  routers.Router
 
 	mu       sync.Mutex
 	releases []*githubRelease
@@ -55,57 +46,15 @@ const owner, repo = "acme", "hello"
 // where the description is not there, and fails it under CI=true.
 func NewGitHub(t testing.TB) *GitHub {
 	t.Helper()
-	g := &GitHub{t: t, bundles: map[string][][]byte{}, router: description(t)}
+	g := &GitHub{t: t, bundles: map[string][][]byte{}}
 	mux := http.NewServeMux()
-	mux.Handle("GET /api/v3/", g.checked(http.HandlerFunc(g.api)))
+	mux.Handle("GET /api/v3/", githubspec.Load(t).Check(t, http.HandlerFunc(g.api)))
 	mux.HandleFunc("GET /acme/hello/releases/download/{tag}/{name}", g.download)
 	g.server = httptest.NewServer(g.counted(mux))
 	g.storage = httptest.NewServer(http.HandlerFunc(g.stored))
 	t.Cleanup(g.server.Close)
 	t.Cleanup(g.storage.Close)
 	return g
-}
-
-// description loads GitHub's OpenAPI file.
-func description(t testing.TB) routers.Router {
-	t.Helper()
-	dir := os.Getenv("WFCTL_SPECS")
-	if dir == "" {
-		dir = filepath.Join(repositoryRoot(t), "..", "shared", "specs")
-	}
-	file := filepath.Join(dir, "github.json")
-	if _, err := os.Stat(file); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("GitHub's description is not there: %v", err)
-		}
-		t.Skipf("GitHub's description is not there (set WFCTL_SPECS): %v", err)
-	}
-	loader := openapi3.NewLoader()
-	doc, err := loader.LoadFromFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	router, err := gorillamux.NewRouter(doc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return router
-}
-
-// repositoryRoot is the folder of the repository.
-func repositoryRoot(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
-			return dir
-		}
-	}
-	t.Fatal("the test does not run in the repository")
-	return ""
 }
 
 // Source is the address of the repository for wfctl.yaml.
@@ -152,41 +101,6 @@ func (g *GitHub) counted(next http.Handler) http.Handler {
 			return
 		}
 		next.ServeHTTP(w, r)
-	})
-}
-
-// checked compares requests and answers with the description.
-func (g *GitHub) checked(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := r.Clone(r.Context())
-		asked.URL = &url.URL{Scheme: "https", Host: "api.github.com", Path: strings.TrimPrefix(r.URL.Path, "/api/v3"), RawQuery: r.URL.RawQuery}
-		asked.Host = "api.github.com"
-		route, params, err := g.router.FindRoute(asked)
-		if err != nil {
-			g.t.Errorf("GitHub has no %s %s: %v", r.Method, asked.URL.Path, err)
-			http.Error(w, "no route", http.StatusNotFound)
-			return
-		}
-		in := &openapi3filter.RequestValidationInput{Request: asked, PathParams: params, Route: route, Options: &openapi3filter.Options{
-			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true,
-		}}
-		if err := openapi3filter.ValidateRequest(r.Context(), in); err != nil {
-			g.t.Errorf("GitHub would reject %s %s: %v", r.Method, asked.URL.Path, err)
-		}
-		rec := httptest.NewRecorder()
-		next.ServeHTTP(rec, r)
-		body := rec.Body.Bytes()
-		out := &openapi3filter.ResponseValidationInput{
-			RequestValidationInput: in, Status: rec.Code, Header: rec.Header(), Body: io.NopCloser(bytes.NewReader(body)), Options: in.Options,
-		}
-		if rec.Code != http.StatusForbidden { // the description leaves the limit out
-			if err := openapi3filter.ValidateResponse(r.Context(), out); err != nil {
-				g.t.Errorf("GitHub would not answer %s so: %v", asked.URL.Path, err)
-			}
-		}
-		maps.Copy(w.Header(), rec.Header())
-		w.WriteHeader(rec.Code)
-		_, _ = w.Write(body)
 	})
 }
 

@@ -70,6 +70,7 @@ type provider struct {
 
 	starting sync.Mutex // one goroutine at a time starts a supervisor
 	sharedCA sync.Mutex // or makes the certificate authority
+	folders  sync.Mutex // or makes a resource's folder, or removes its kind's
 }
 
 // New makes the provider.
@@ -255,7 +256,10 @@ func (p *provider) claim(ctx context.Context, k kind, dir string, req *sdk.Creat
 		old.Key = req.IdempotencyKey
 		return old, old.save()
 	}
-	if err := makeFolder(dir); err != nil {
+	p.folders.Lock()
+	err = os.MkdirAll(dir, 0o700)
+	p.folders.Unlock()
+	if err != nil {
 		return nil, err
 	}
 	t := &thing{
@@ -386,6 +390,9 @@ func (p *provider) Delete(ctx context.Context, req *sdk.DeleteRequest, _ sdk.Rep
 	if err := t.remove(); err != nil {
 		return nil, sdk.Wrap(sdk.CodeInternal, err, "removing "+t.dir)
 	}
+	p.folders.Lock()
+	_ = os.Remove(filepath.Dir(t.dir)) // when it was the last of its kind
+	p.folders.Unlock()
 	return &sdk.DeleteResponse{}, nil
 }
 

@@ -84,18 +84,6 @@ func loadThing(dir string) (*thing, error) {
 	return t, nil
 }
 
-// makeFolder makes the folder of a resource. That of its kind goes with the
-// last of the kind, which may be between the two that are to be made.
-func makeFolder(dir string) error {
-	var err error
-	for range 100 {
-		if err = os.MkdirAll(dir, 0o700); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return err
-}
-
 // remove deletes the folder, the record last, so that what is left of an
 // interrupted delete can still be found.
 func (t *thing) remove() error {
@@ -113,11 +101,7 @@ func (t *thing) remove() error {
 			}
 		}
 	}
-	if err := os.RemoveAll(t.dir); err != nil {
-		return err
-	}
-	_ = os.Remove(filepath.Dir(t.dir)) // when it was the last of its kind
-	return nil
+	return os.RemoveAll(t.dir)
 }
 
 // writeFile replaces a file in one step and makes it durable.

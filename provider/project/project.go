@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gocodealone/wfctl/build"
+	"github.com/gocodealone/wfctl/deliver"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/secret"
@@ -18,6 +19,8 @@ const (
 	TypeImage     = "image"
 	TypeMigration = "migration"
 	TypeGate      = "gate"
+	TypeSecret    = "secret"
+	TypeJobSecret = "job_secret"
 )
 
 // Options say where things are. The zero value of the others is right for
@@ -35,6 +38,8 @@ type Options struct {
 	Transport http.RoundTripper
 	// Redactor masks what services give back that wfctl knows of elsewhere.
 	Redactor *secret.Redactor
+	// Sinks are where secrets are brought to.
+	Sinks *deliver.Sinks
 	// Now and Sleep are the clock; nil is the system's.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -76,11 +81,16 @@ func New(o Options) sdk.Provider {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Sinks == nil {
+		o.Sinks = &deliver.Sinks{}
+	}
 	p := &place{o.BaseDir}
 	return &provider{place: p, types: []resourceType{
 		&gate{place: p, redactor: o.Redactor, transport: o.Transport, now: o.Now, sleep: o.Sleep},
 		&image{place: p, store: build.NewStore(o.ImagesDir), builders: o.Builders},
+		&secrets{name: TypeJobSecret, sinks: o.Sinks, job: true},
 		&migration{place: p, now: o.Now},
+		&secrets{name: TypeSecret, sinks: o.Sinks},
 	}}
 }
 
@@ -113,7 +123,7 @@ func (p *provider) of(name string) (resourceType, error) {
 		}
 	}
 	return nil, sdk.Errorf(sdk.CodeInvalid, "provider project has no type %q", name).
-		WithHint("it has image, migration and gate")
+		WithHint("it has image, migration, gate, secret and job_secret")
 }
 
 // Validate implements sdk.Provider.

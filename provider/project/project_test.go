@@ -96,16 +96,19 @@ func diff(t *testing.T, p sdk.Provider, typ string, prior *sdk.Prior, c sdk.Conf
 func TestSchemas(t *testing.T) {
 	p, _ := newProject(t, nil)
 	s, err := p.Schema(t.Context())
-	if err != nil || len(s.Types) != 3 {
-		t.Fatalf("%v, %v", s, err)
+	if err != nil || len(s.Types) != 5 {
+		t.Fatalf("%d types, %v", len(s.Types), err)
 	}
 	good := map[string]string{
 		TypeImage:     `{"builder": "go", "package": "./cmd/x", "registries": ["ghcr"], "tags": ["v1"], "ldflags": "-s"}`,
 		TypeMigration: `{"database_url": "sqlite:///x.db", "dir": "m", "lock_timeout": "1m30s"}`,
 		TypeGate:      `{"timeout": "2m", "targets": [{"url": "http://x", "expect_status": [200, "3xx"]}, {"tcp": "a:1"}]}`,
+		TypeSecret:    `{"kind": "uuid", "sinks": [{"sink": "memory", "name": "x"}]}`,
+		TypeJobSecret: `{"source": "db.url", "value": "x", "sinks": [{"sink": "memory", "name": "x", "options": {}}]}`,
 	}
 	bad := map[string]string{
 		TypeImage: `{"pakage": "."}`, TypeMigration: `{"dir": "m"}`, TypeGate: `{"targets": [{"url": "http://x", "tcp": "y"}]}`,
+		TypeSecret: `{"kind": "uuid", "value": "x", "sinks": [{"sink": "nope", "name": "x"}]}`, TypeJobSecret: `{"sinks": []}`,
 	}
 	for _, typ := range s.Types {
 		var doc any
@@ -139,7 +142,7 @@ func TestSchemas(t *testing.T) {
 func TestNilAndEmptyRequests(t *testing.T) {
 	p, _ := newProject(t, nil)
 	ctx, r := t.Context(), &recorder{}
-	for _, typ := range []string{"", "other", TypeImage, TypeMigration, TypeGate} {
+	for _, typ := range []string{"", "other", TypeImage, TypeMigration, TypeGate, TypeSecret, TypeJobSecret} {
 		_, _ = p.Validate(ctx, &sdk.ValidateRequest{Type: typ})
 		_, _ = p.Diff(ctx, &sdk.DiffRequest{Type: typ})
 		_, _ = p.Diff(ctx, &sdk.DiffRequest{Type: typ, Prior: &sdk.Prior{}})

@@ -38,17 +38,17 @@ func Read(r io.Reader) ([]Resource, error) {
 	}
 	if err := json.NewDecoder(r).Decode(&doc); err != nil {
 		// Not the decoder's own words: they may quote what stands there.
-		return nil, fault.New(fault.Config, "it is not a state file of Terraform: it is not JSON of that shape").WithHint(pullHint)
+		return nil, fault.New(fault.Usage, "this is no Terraform state: it is not JSON of that shape").WithHint(pullHint)
 	}
 	switch {
 	case doc.EncryptedData != nil:
-		return nil, fault.New(fault.Config, "the state file is encrypted").WithHint("`tofu state pull` prints it decrypted")
+		return nil, fault.New(fault.Usage, "this Terraform state is encrypted").WithHint("`tofu state pull` prints it in the clear: pipe it in, and write - for FILE")
 	case doc.FormatVersion != "":
-		return nil, fault.New(fault.Config, "this is what `terraform show -json` prints, not a state").WithHint(pullHint)
+		return nil, fault.New(fault.Usage, "this is what `terraform show -json` prints, not a state").WithHint(pullHint)
 	case doc.Version == nil:
-		return nil, fault.New(fault.Config, "it is not a state file of Terraform: it has no version").WithHint(pullHint)
+		return nil, fault.New(fault.Usage, "this is no Terraform state: it has no version").WithHint(pullHint)
 	case *doc.Version != version:
-		return nil, fault.New(fault.Config, "the state file is of version %d, and version %d can be read", *doc.Version, version).
+		return nil, fault.New(fault.Usage, "this is no Terraform state of version %d: its version is %d", version, *doc.Version).
 			WithHint("Terraform 0.12 and later write version %d: let `terraform apply -refresh-only` write it anew", version)
 	}
 	var list []Resource

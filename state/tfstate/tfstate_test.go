@@ -112,14 +112,14 @@ func TestNothingSecretIsRead(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	for text, words := range map[string]string{
-		`{"version": 3, "modules": []}`:                "version 3",
+		`{"version": 3, "modules": []}`:                "its version is 3",
 		`{"format_version": "1.0", "values": {}}`:      "terraform show -json",
 		`{"encrypted_data": "x", "version": 4}`:        "encrypted",
 		`{"resources": []}`:                            "no version",
-		`{"version": 4, "resources": "hunter2"}`:       "not a state file",
-		`hunter2`:                                      "not a state file",
-		`{"version": 4, "resources": [{"mode": 7}]}`:   "not a state file",
-		`{"version": "4", "serial": "hunter2-hunter"}`: "not a state file",
+		`{"version": 4, "resources": "hunter2"}`:       "no Terraform state",
+		`hunter2`:                                      "no Terraform state",
+		`{"version": 4, "resources": [{"mode": 7}]}`:   "no Terraform state",
+		`{"version": "4", "serial": "hunter2-hunter"}`: "no Terraform state",
 	} {
 		_, err := Read(strings.NewReader(text))
 		if err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "hunter2") {

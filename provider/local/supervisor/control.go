@@ -108,6 +108,7 @@ func (s *Supervisor) change(do func(context.Context, Spec, func(Event)) (*Status
 			send(message{Done: true, Error: toFailure(err), Ending: true})
 			return
 		}
+		_ = http.NewResponseController(w).Flush() // the client knows from now on that it is being done
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(s.closed, cancel)()

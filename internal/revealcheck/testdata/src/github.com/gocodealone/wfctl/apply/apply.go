@@ -3,9 +3,10 @@ package apply
 
 import "github.com/gocodealone/wfctl/sdk"
 
-type work struct{}
+// Keeping is a type with a method that may.
+type Keeping struct{}
 
-func (w *work) recordOutputs(o sdk.Output) int { return len(o.Reveal()) }
+func (k *Keeping) output(o sdk.Output) int { return len(o.Reveal()) }
 
 func tainted(o sdk.Output) int { return len(o.Reveal()) }
 
@@ -13,4 +14,4 @@ func elsewhere(o sdk.Output) int { return len(o.Reveal()) } // want `sdk.Output.
 
 type other struct{}
 
-func (other) recordOutputs(o sdk.Output) int { return len(o.Reveal()) } // want `reveals a secret in other.recordOutputs`
+func (other) output(o sdk.Output) int { return len(o.Reveal()) } // want `reveals a secret in other.output`
