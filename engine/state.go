@@ -132,6 +132,11 @@ func (p *Project) backendRequest() (BackendRequest, error) {
 	if b, err := p.backend(); err == nil {
 		p.secrets.schemaConfig("iac.state", b.Schema, resolved.Config)
 	}
+	for _, c := range resolve.Credentials(p.Set.State.Config) {
+		p.secrets.value("iac.state", c.Text) // the line is shown below the error
+		return req, fault.New(fault.Config, "a password of the state's storage stands in the file").At(c.Pos).
+			WithHint("write a variable, ${STATE_PASSWORD}, or leave it out: PGPASSWORD and what else the backend's own tools read from the environment is read")
+	}
 	if len(resolved.Config.Unknown) > 0 {
 		return req, fault.New(fault.Config, "the state cannot depend on a module's output: it must be open before anything is made").
 			At(p.Set.State.Config.Locate(resolved.Config.Unknown[0])).WithHint("name the place outright, or through a variable")
