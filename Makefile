@@ -16,7 +16,7 @@ GENTOOLS := $(TOOLS)/gen-$(BUF_VERSION)-$(PROTOC_GEN_GO_VERSION)-$(PROTOC_GEN_GO
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: gen-symbols build demo demo-up demo-down test check lint cross gen current bench bench-peers services services-stop test-services torture clean
+.PHONY: gen-symbols build demo demo-up demo-down test check conformance lint cross gen current bench bench-services bench-peers services services-stop test-services torture clean
 
 build: ## the binary, bin/wfctl
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
@@ -83,6 +83,9 @@ $(GENTOOLS)/buf:
 
 bench: ## all benchmarks, as benchstat reads them
 	@set -e; for m in $(MODULES); do (cd $$m && $(GO) test -run '^$$' -bench . -benchmem -count $(or $(COUNT),6) ./...); done
+
+bench-services: ## the figures of the state backends, on the servers of make services
+	@eval "$$(./scripts/services env)"; $(GO) test -tags services -run '^$$' -bench . -benchtime $(or $(BENCHTIME),3x) ./internal/backends
 
 bench-peers: build ## beside Terraform, where it is on PATH
 	$(GO) run ./internal/benchpeers -wfctl $(BIN)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
+	"strings"
 
 	"github.com/gocodealone/wfctl/engine"
 	"github.com/gocodealone/wfctl/fault"
@@ -24,7 +25,7 @@ func backends() kind.Set[engine.Backend] {
 		"sqlite":     {Schema: json.RawMessage(sqlite.Schema), Open: openSQLite, Here: true},
 		"filesystem": {Schema: json.RawMessage(file.Schema), Open: openFiles, Here: true},
 		"postgres":   {Schema: json.RawMessage(postgres.Schema), Open: opener("postgres", postgres.Open)},
-		"s3":         {Schema: json.RawMessage(s3.Schema), Open: opener("s3", s3.Open)},
+		"s3":         {Schema: s3Schema(), Open: openS3},
 		"gcs":        {Schema: json.RawMessage(gcs.Schema), Open: opener("gcs", gcs.Open)},
 		"azure":      {Schema: json.RawMessage(azure.Schema), Open: opener("azure", azure.Open)},
 		"memory":     {Schema: json.RawMessage(memory.Schema), Open: openMemory, Here: true},
@@ -40,6 +41,41 @@ func opener[O any](name string, open func(context.Context, O, string) (state.Dri
 		}
 		return open(ctx, o, place(req))
 	}
+}
+
+// s3Options are those of the driver, and what stands beside a store that
+// ignores If-None-Match.
+type s3Options struct {
+	s3.Options
+	Lease *struct {
+		Postgres postgres.Options `json:"postgres"`
+	} `json:"lease,omitempty"`
+}
+
+// s3Schema adds `lease` to the driver's own options.
+func s3Schema() json.RawMessage {
+	own, lease, ok := strings.Cut(s3.Schema, `"properties": {`)
+	if !ok {
+		return json.RawMessage(s3.Schema)
+	}
+	return json.RawMessage(own + `"properties": {"lease": {"type": "object", "additionalProperties": false, "required": ["postgres"],
+		"description": "what gives out the numbers where the store ignores If-None-Match", "properties": {"postgres": ` + postgres.Schema + `}}, ` + lease)
+}
+
+func openS3(ctx context.Context, req engine.BackendRequest) (state.Driver, error) {
+	o, err := options[s3Options]("s3", req)
+	if err != nil || o.Lease == nil {
+		if err != nil {
+			return nil, err
+		}
+		return s3.Open(ctx, o.Options, place(req))
+	}
+	// Not the name that the backend postgres would use in the same schema.
+	index, err := postgres.Open(ctx, o.Lease.Postgres, "lease of s3: "+place(req))
+	if err != nil {
+		return nil, err
+	}
+	return s3.OpenBeside(ctx, o.Options, place(req), index)
 }
 
 // place is an environment's name within a backend.

@@ -183,10 +183,13 @@ func (a *App) harden(cmd *cobra.Command) {
 	}
 }
 
-// usageArgs makes wrong arguments a usage fault.
+// usageArgs makes wrong arguments, and a flag that is missing, a usage fault.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		err := check(cmd, args)
+		if err == nil {
+			err = cmd.ValidateRequiredFlags() // cobra's own check comes later and is no usage fault
+		}
 		var f *fault.Error
 		if err == nil || errors.As(err, &f) {
 			return err

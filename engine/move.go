@@ -6,7 +6,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gocodealone/wfctl/config"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/resolve"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/state"
 )
@@ -18,6 +20,13 @@ func (w *Work) MoveState(ctx context.Context, backend string, options json.RawMe
 	b, err := w.project.kinds.Backends.Get(backend)
 	if err != nil {
 		return fault.Wrap(fault.Usage, err, "infra state move")
+	}
+	faults, err := resolve.CheckValue(resolve.NewChecker(), b.Schema, &config.Node{}, options, "the backend "+backend)
+	if err != nil {
+		return err
+	}
+	if len(faults) > 0 {
+		return fault.Wrap(fault.Usage, fault.List(faults).Err(), "infra state move --option")
 	}
 	env := w.project.Environment()
 	to, err := b.Open(ctx, BackendRequest{ProjectDir: w.project.Dir, Project: env.Project(), Environment: env.Name(), Config: options})

@@ -18,6 +18,7 @@ import (
 	"github.com/gocodealone/wfctl/resolve"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/state"
+	"github.com/gocodealone/wfctl/state/tfstate"
 )
 
 // defaultBackend is used where the environment has no iac.state module: a
@@ -130,6 +131,11 @@ func (p *Project) backendRequest() (BackendRequest, error) {
 	}
 	if b, err := p.backend(); err == nil {
 		p.secrets.schemaConfig("iac.state", b.Schema, resolved.Config)
+	}
+	for _, c := range resolve.Credentials(p.Set.State.Config) {
+		p.secrets.value("iac.state", c.Text) // the line is shown below the error
+		return req, fault.New(fault.Config, "a password of the state's storage stands in the file").At(c.Pos).
+			WithHint("write a variable, ${STATE_PASSWORD}, or leave it out: PGPASSWORD and what else the backend's own tools read from the environment is read")
 	}
 	if len(resolved.Config.Unknown) > 0 {
 		return req, fault.New(fault.Config, "the state cannot depend on a module's output: it must be open before anything is made").
@@ -291,7 +297,7 @@ func (w *Work) Export(format string) ([]byte, error) {
 	case "json":
 		return json.MarshalIndent(exported{1, env.Project(), env.Name(), view.Lineage, view.Seq, w.project.options.Now().UTC(), view.Records, view.Providers}, "", "  ")
 	case "tfstate":
-		return tfstate(view)
+		return tfstate.Write(view)
 	}
 	return nil, fault.New(fault.Usage, "there is no export format %q", format).WithHint("formats: json, tfstate")
 }

@@ -74,6 +74,11 @@ func (v *validation) ground() {
 	for _, w := range warnings {
 		v.project.warn(w)
 	}
+	if len(faults) == 0 {
+		if _, err := v.project.backendRequest(); err != nil {
+			v.faults = append(v.faults, faultOf(err, v.project.Set.State.Pos))
+		}
+	}
 	for _, m := range ground.Providers {
 		in, err := v.project.pool.ready(v.ctx, resource.Provider{Address: m.Address, Kind: m.Kind})
 		if v.bad[m.Address] = err != nil; err == nil {

@@ -43,6 +43,9 @@ func (h Holder) String() string {
 	if h.Command != "" {
 		s += " (wfctl " + h.Command + ")"
 	}
+	if h.Run != "" {
+		s += ", run " + h.Run
+	}
 	return s + ", since " + h.Since.Format(time.RFC3339)
 }
 

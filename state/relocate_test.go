@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -36,6 +37,43 @@ func TestRelocate(t *testing.T) {
 	if err := s.Relocate(ctx, "x", to); fault.CodeOf(err) != fault.State {
 		t.Errorf("onto another state: %v", err)
 	}
+}
+
+// Onto itself is no move: it would end the only copy.
+func TestRelocateOntoItself(t *testing.T) {
+	ctx, d := t.Context(), &memDriver{}
+	l := mustOpen(t, d, Options{})
+	s := mustLock(t, l, Holder{Who: "a"})
+	check(t, s.Result(ctx, "", resource.Record{Address: "db"}))
+	if err := s.Relocate(ctx, "here", d); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("onto itself: %v", err)
+	}
+	check(t, mustLock(t, mustOpen(t, d, Options{}), Holder{Who: "b"}).Release(ctx))
+}
+
+// There and back again: what the first move has left gives way to the second.
+func TestRelocateBack(t *testing.T) {
+	ctx, here, there := t.Context(), &wiping{}, &wiping{}
+	s := mustLock(t, mustOpen(t, here, Options{}), Holder{Who: "a"})
+	check(t, s.Result(ctx, "", resource.Record{Address: "db"}))
+	check(t, s.Relocate(ctx, "there", there))
+	s = mustLock(t, mustOpen(t, there, Options{}), Holder{Who: "a"})
+	check(t, s.Result(ctx, "", resource.Record{Address: "web"}))
+	check(t, s.Relocate(ctx, "here", here))
+	if v := mustOpen(t, here, Options{}).View(); len(v.Records) != 2 || v.MovedTo != "" {
+		t.Errorf("%+v", v)
+	}
+	if v := mustOpen(t, there, Options{}).View(); v.MovedTo != "here" {
+		t.Errorf("%+v", v)
+	}
+}
+
+type wiping struct{ memDriver }
+
+func (w *wiping) Wipe(context.Context) (int, error) {
+	n := len(w.entries)
+	w.entries = nil
+	return n, nil
 }
 
 func TestAtAndCheck(t *testing.T) {

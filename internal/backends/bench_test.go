@@ -161,6 +161,37 @@ func BenchmarkChanges(b *testing.B) {
 	}
 }
 
+// BenchmarkWholeState is what BenchmarkChanges is compared with: one write of
+// the whole state of 1,000 resources for each change, one after the other, as
+// a state that is one file needs it.
+func BenchmarkWholeState(b *testing.B) {
+	const changes, resources = 50, 1000
+	records := make([]resource.Record, resources)
+	for i := range records {
+		records[i] = record(i, i)
+	}
+	whole, err := json.Marshal(records)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range backends.Names() {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				dir := b.TempDir()
+				l, c := open(b, place(b, name, dir, nil), dir)
+				for i := range changes {
+					if err := c.Append(b.Context(), uint64(i+1), whole); err != nil {
+						b.Fatal(err)
+					}
+				}
+				closed(b, l)
+			}
+			b.ReportMetric(changes*float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+			b.ReportMetric(float64(len(whole)), "B/change")
+		})
+	}
+}
+
 // BenchmarkOpenState opens a state of 10,000 resources.
 func BenchmarkOpenState(b *testing.B) {
 	for _, name := range backends.Names() {

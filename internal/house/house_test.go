@@ -27,6 +27,7 @@ var (
 	engineMay = []string{
 		"fault", "kind", "config", "resolve", "resource", "graph", "plan", "apply", "state", "deliver", "secret",
 		"event", "sdk", "registry", "build", "migrate", "verify", "pipeline", "step", "lock", "pluginhost",
+		"state/tfstate",
 	}
 )
 

@@ -118,7 +118,7 @@ func (p *provider) down(ctx context.Context, name string) error {
 	}
 	defer c.Close()
 	all, err := c.List(ctx)
-	if err != nil && p.vanished(ctx) {
+	if errors.Is(err, supervisor.ErrEnding) {
 		return supervisor.Reap(ctx, p.work)
 	}
 	if err != nil {
@@ -131,42 +131,32 @@ func (p *provider) down(ctx context.Context, name string) error {
 		}
 	}
 	for _, n := range names {
-		if err := c.Remove(ctx, n); err != nil && !errors.Is(err, supervisor.ErrEnding) {
+		err := c.Remove(ctx, n)
+		if errors.Is(err, supervisor.ErrEnding) {
+			return supervisor.Reap(ctx, p.work) // nothing is left, unless it was killed
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// vanished tells whether the supervisor ended while it was asked: with its
-// last service, or because it was killed.
-func (p *provider) vanished(ctx context.Context) bool {
-	c, err := supervisor.Dial(ctx, p.work)
-	if err == nil {
-		c.Close()
-	}
-	return errors.Is(err, supervisor.ErrNotRunning)
-}
-
 // serviceStatus asks for a service; an explanation where there is none.
 func (p *provider) serviceStatus(ctx context.Context, name string) (supervisor.Status, condition, error) {
-	alone := sick("its supervisor is not running: the machine was started again, or the supervisor was killed")
+	var st supervisor.Status
+	var ok bool
 	c, err := supervisor.Dial(ctx, p.work)
-	if errors.Is(err, supervisor.ErrNotRunning) {
-		return supervisor.Status{}, alone, nil
+	if err == nil {
+		defer c.Close()
+		st, ok, err = c.Status(ctx, name)
 	}
-	if err != nil {
-		return supervisor.Status{}, condition{}, err
-	}
-	defer c.Close()
-	st, ok, err := c.Status(ctx, name)
-	if err != nil && p.vanished(ctx) {
-		return st, alone, nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, supervisor.ErrNotRunning), errors.Is(err, supervisor.ErrEnding):
+		return st, sick("its supervisor is not running: the machine was started again, or the supervisor was killed"), nil
+	case err != nil:
 		return st, condition{}, err
-	}
-	if !ok {
+	case !ok:
 		return st, sick("it is not running"), nil
 	}
 	return st, judge(st), nil

@@ -150,7 +150,7 @@ func (d *driver) probe(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return fault.New(fault.State, "the object store of the state overwrites an object that it was asked not to overwrite").
-			WithHint("it ignores If-None-Match, so two runs at once could not be told apart: use another store, or the backend postgres")
+			WithHint("it ignores If-None-Match, so two runs at once could not be told apart: use another store or the backend postgres, or give the backend s3 a `lease: {postgres: {url: …}}`")
 	case !errors.Is(err, ErrExists):
 		return err
 	}

@@ -268,3 +268,22 @@ func TestNames(t *testing.T) {
 		t.Error("no environment's name is accepted")
 	}
 }
+
+// A wipe takes what the environment's log consists of. What somebody else has
+// put below the same prefix stays, whatever it looks like.
+func TestWipeLeavesWhatIsNotOurs(t *testing.T) {
+	h := newHeap()
+	d := open(t, h)
+	fill(t, d, 1, 3)
+	foreign := []string{"p/e/log/readme", "p/e/log/7", "p/e/terraform.tfstate", "p/e/snapshot/x/00000000000000000001", "p/00000000000000000001", "probe", "p/ee/log/00000000000000000001"}
+	for _, key := range foreign {
+		h.objects[key] = []byte("somebody's")
+	}
+	if n, err := d.Wipe(t.Context()); n != 4 || err != nil { // three entries and the probe
+		t.Errorf("wiped %d, %v", n, err)
+	}
+	slices.Sort(foreign)
+	if keys := h.keys(); !slices.Equal(keys, foreign) {
+		t.Errorf("left: %v", keys)
+	}
+}

@@ -89,13 +89,6 @@ func (l *loading) snapshot(ctx context.Context) error {
 	}
 }
 
-// fetched is an object on its way.
-type fetched struct {
-	seq  uint64
-	data []byte
-	err  error
-}
-
 // listed yields all entries that a listing shows, gaps and all: whether one is
 // an error is for the log to say.
 func (l *loading) listed(ctx context.Context) error {
@@ -111,23 +104,34 @@ func (l *loading) listed(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for f := range l.fetch(ctx, due) {
+	keys := make([]string, len(due))
+	for i, seq := range due {
+		keys[i] = l.entryKey(seq)
+	}
+	for f := range fetchAll(ctx, l.bucket, keys) {
 		switch {
 		case errors.Is(f.err, ErrNotFound):
 			return nil // condensed meanwhile; run goes on from here
 		case f.err != nil:
 			return f.err
 		}
-		if err := l.tell(state.Entry{Seq: f.seq, Data: f.data}); err != nil {
+		if err := l.tell(state.Entry{Seq: due[f.n], Data: f.data}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fetch gets objects many at a time and yields them in order. When it ends,
+// fetched is an object on its way, the nth that was asked for.
+type fetched struct {
+	n    int
+	data []byte
+	err  error
+}
+
+// fetchAll gets objects many at a time and yields them in order. When it ends,
 // so have its requests.
-func (l *loading) fetch(ctx context.Context, seqs []uint64) iter.Seq[fetched] {
+func fetchAll(ctx context.Context, b Bucket, keys []string) iter.Seq[fetched] {
 	return func(yield func(fetched) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		window := make([]chan fetched, 0, parallel)
@@ -137,14 +141,14 @@ func (l *loading) fetch(ctx context.Context, seqs []uint64) iter.Seq[fetched] {
 				<-ch
 			}
 		}()
-		for len(seqs) > 0 || len(window) > 0 {
-			for len(seqs) > 0 && len(window) < parallel {
+		for next := 0; next < len(keys) || len(window) > 0; {
+			for ; next < len(keys) && len(window) < parallel; next++ {
 				ch := make(chan fetched, 1)
-				go func(seq uint64) {
-					data, err := l.bucket.Get(ctx, l.entryKey(seq))
-					ch <- fetched{seq, data, err}
-				}(seqs[0])
-				window, seqs = append(window, ch), seqs[1:]
+				go func(n int) {
+					data, err := b.Get(ctx, keys[n])
+					ch <- fetched{n, data, err}
+				}(next)
+				window = append(window, ch)
 			}
 			f := <-window[0]
 			window = window[1:]

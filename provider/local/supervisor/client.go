@@ -208,11 +208,12 @@ func (c *Client) hello(ctx context.Context) (*hello, error) {
 	return &h, nil
 }
 
-// List returns every service.
+// List returns every service. The error is [ErrEnding] where the supervisor
+// has ended since it was reached.
 func (c *Client) List(ctx context.Context) ([]Status, error) {
 	h, err := c.hello(ctx)
 	if err != nil {
-		return nil, err
+		return nil, c.unanswered(ctx, err)
 	}
 	return h.Services, nil
 }
@@ -258,15 +259,13 @@ func (c *Client) Stop(ctx context.Context) error {
 	return err
 }
 
-// change asks for a change. A supervisor that ended before it took it up did
-// nothing, as one that says so.
 func (c *Client) change(ctx context.Context, method, path string, spec Spec, event func(Event)) (*message, error) {
 	resp, err := c.request(ctx, method, path, spec)
-	if err != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("%w: %w", ErrEnding, lost(ctx, err))
+	if err != nil && method == http.MethodPost && !isDial(err) {
+		return nil, lost(ctx, err) // a job may have begun
 	}
 	if err != nil {
-		return nil, lost(ctx, err)
+		return nil, c.unanswered(ctx, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // read only
 	if resp.StatusCode != http.StatusOK {
@@ -290,6 +289,24 @@ func (c *Client) change(ctx context.Context, method, path string, spec Spec, eve
 		}
 		return &m, nil
 	}
+}
+
+// unanswered is the error of a request that got no answer. A supervisor that
+// ended between being reached and being asked (its last service went) has
+// done nothing, and what it ran has ended with it.
+func (c *Client) unanswered(ctx context.Context, err error) error {
+	wait, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	c.awaitEnd(wait)
+	if ctx.Err() == nil && !c.address.Alive() {
+		return ErrEnding
+	}
+	return lost(ctx, err)
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 func lost(ctx context.Context, err error) error {

@@ -528,6 +528,24 @@ func TestASupervisorWithoutServicesEnds(t *testing.T) {
 	eventually(t, "it ends", func() bool { return !c.address.Alive() })
 }
 
+// A supervisor may end between being reached and being asked: it did nothing
+// then, and the next one can.
+func TestAskedAfterItsEnd(t *testing.T) {
+	b := newBench(t)
+	c, other := b.connect(), b.connect()
+	b.apply(other, b.app("web", "serve", "one"))
+	if err := other.Remove(t.Context(), "web"); err != nil {
+		t.Fatal(err)
+	}
+	_, applied := c.Apply(t.Context(), b.app("web", "serve", "two"), func(Event) {})
+	_, listed := c.List(t.Context())
+	for what, err := range map[string]error{"apply": applied, "list": listed, "remove": c.Remove(t.Context(), "web"), "job": c.Job(t.Context(), b.app("job", "serve", "one"), func(Event) {})} {
+		if !errors.Is(err, ErrEnding) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestAnInterruptedApplyLeavesNothing(t *testing.T) {
 	b := newBench(t)
 	c := b.connect()

@@ -9,6 +9,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"os"
@@ -45,6 +46,29 @@ const Schema = `{"type": "object", "additionalProperties": false, "required": ["
 
 // Open opens the log of an environment.
 func Open(ctx context.Context, o Options, env string) (state.Driver, error) {
+	b, err := connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return blob.Open(b, o.Prefix, env)
+}
+
+// OpenBeside opens the log of an environment in a store that ignores
+// If-None-Match, with a log beside it that gives out the numbers. The driver
+// closes it, also when this fails.
+func OpenBeside(ctx context.Context, o Options, env string, index state.Driver) (state.Driver, error) {
+	b, err := connect(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, index.Close())
+	}
+	d, err := blob.Beside(b, o.Prefix, env, index)
+	if err != nil {
+		return nil, errors.Join(err, index.Close())
+	}
+	return d, nil
+}
+
+func connect(ctx context.Context, o Options) (blob.Bucket, error) {
 	if o.Bucket == "" {
 		return nil, fault.New(fault.Config, "iac.state: the backend s3 needs a `bucket`").WithHint("name the bucket that holds the state")
 	}
@@ -60,7 +84,7 @@ func Open(ctx context.Context, o Options, env string) (state.Driver, error) {
 		t.MaxIdleConnsPerHost = 32 // as many as are asked at once; else each has to shake hands again
 	})
 	b := &bucket{client: client, signer: v4.NewSigner(), credentials: cfg.Credentials, region: cfg.Region, base: base, name: o.Bucket}
-	return blob.Open(blob.Remote(b), o.Prefix, env)
+	return blob.Remote(b), nil
 }
 
 // address is the URL of the bucket. Its name is part of the host, unless the
