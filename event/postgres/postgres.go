@@ -12,11 +12,12 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gocodealone/wfctl/event"
 )
@@ -34,13 +35,17 @@ CREATE TABLE IF NOT EXISTS {s}.entry (run bigint NOT NULL REFERENCES {s}.run ON 
 // connectTimeout holds where the URL says nothing.
 const connectTimeout = 10 * time.Second
 
+// maxConns bounds the connections of one process. A reader holds one for as
+// long as it reads, and may append meanwhile.
+const maxConns = 16
+
 // defaultSchema holds the tables where the URL names no `schema`.
 const defaultSchema = "wfctl_events"
 
 // Open opens the events in a database. It connects at the first use. schema
 // holds the tables; "" is wfctl_events.
-func Open(_ context.Context, url, schema string) (event.Driver, error) {
-	cfg, err := pgx.ParseConfig(url)
+func Open(ctx context.Context, url, schema string) (event.Driver, error) {
+	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil || url == "" {
 		// The cause quotes the URL, and with it what may be a password.
 		return nil, errors.New("the events' address is not a PostgreSQL URL: it looks like postgres://user@host:5432/database")
@@ -48,73 +53,42 @@ func Open(_ context.Context, url, schema string) (event.Driver, error) {
 	if schema == "" {
 		schema = defaultSchema
 	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: poolers lose them
-	return &driver{cfg: cfg, schema: pgx.Identifier{schema}.Sanitize()}, nil
+	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements: poolers lose them
+	cfg.MaxConns = maxConns
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg)
+	if err != nil {
+		return nil, fmt.Errorf("the events in PostgreSQL: %w", err)
+	}
+	return &driver{pool: pool, schema: pgx.Identifier{schema}.Sanitize()}, nil
 }
 
 type driver struct {
-	cfg    *pgx.ConnConfig
+	pool   *pgxpool.Pool
 	schema string
-
-	mu     sync.Mutex
-	idle   []*pgx.Conn
-	made   bool // the tables are there
-	closed bool
+	made   atomic.Bool // the tables are there
 }
 
 func (d *driver) sql(statement string) string { return strings.ReplaceAll(statement, "{s}", d.schema) }
 
 // with runs do on a connection; one that broke is not used again.
 func (d *driver) with(ctx context.Context, do func(*pgx.Conn) error) error {
-	conn, err := d.take(ctx)
-	if err != nil {
-		return d.explain(err)
-	}
-	err = do(conn)
-	d.give(ctx, conn)
-	return d.explain(err)
-}
-
-func (d *driver) take(ctx context.Context) (*pgx.Conn, error) {
-	d.mu.Lock()
-	if n := len(d.idle); n > 0 {
-		conn := d.idle[n-1]
-		d.idle = d.idle[:n-1]
-		d.mu.Unlock()
-		return conn, nil
-	}
-	d.mu.Unlock()
-	return pgx.ConnectConfig(ctx, d.cfg)
-}
-
-func (d *driver) give(ctx context.Context, conn *pgx.Conn) {
-	d.mu.Lock()
-	keep := !d.closed && !conn.IsClosed() && conn.PgConn().TxStatus() == 'I' && len(d.idle) < 4
-	if keep {
-		d.idle = append(d.idle, conn)
-	}
-	d.mu.Unlock()
-	if !keep {
-		_ = conn.Close(context.WithoutCancel(ctx)) // broken or one too many
-	}
+	return d.explain(d.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return do(c.Conn()) }))
 }
 
 func (d *driver) explain(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("the events in PostgreSQL at %s:%d: %w", d.cfg.Host, d.cfg.Port, err)
+	at := d.pool.Config().ConnConfig
+	return fmt.Errorf("the events in PostgreSQL at %s:%d: %w", at.Host, at.Port, err)
 }
 
 // make makes the tables, once.
 func (d *driver) make(ctx context.Context, conn *pgx.Conn) error {
-	d.mu.Lock()
-	made := d.made
-	d.mu.Unlock()
-	if made {
+	if d.made.Load() {
 		return nil
 	}
 	// Two that make the same table at once collide in the catalogue: one at a
@@ -124,9 +98,7 @@ func (d *driver) make(ctx context.Context, conn *pgx.Conn) error {
 		_, undo := conn.Exec(ctx, "ROLLBACK", pgx.QueryExecModeSimpleProtocol)
 		return errors.Join(err, undo)
 	}
-	d.mu.Lock()
-	d.made = true
-	d.mu.Unlock()
+	d.made.Store(true)
 	return nil
 }
 
@@ -300,17 +272,8 @@ func (d *driver) Prune(ctx context.Context, before time.Time, keep int) (int, er
 	return int(n), err
 }
 
-// Close implements event.Driver.
+// Close implements event.Driver. It waits for what is under way.
 func (d *driver) Close() error {
-	d.mu.Lock()
-	idle := d.idle
-	d.idle, d.closed = nil, true
-	d.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
-	defer cancel()
-	var errs []error
-	for _, conn := range idle {
-		errs = append(errs, conn.Close(ctx))
-	}
-	return errors.Join(errs...)
+	d.pool.Close()
+	return nil
 }
