@@ -44,7 +44,7 @@ func (k *knowledge) config(source string, w *sdk.Walker, c sdk.Config) {
 	}
 	for _, p := range paths {
 		if !c.IsOpaque(p) {
-			k.value(source+"."+p.Dotted(), valueAt(doc, p.Segments()))
+			k.value(source+"."+p.Dotted(), p.In(doc))
 		}
 	}
 }
@@ -143,25 +143,6 @@ func (p *Project) learn(in *instance, typ string, addr resource.Address, input r
 	if resolved, err := input.Resolve(p.pool.scope()); err == nil {
 		w.inputs(typ, string(addr), resolved.Config)
 	}
-}
-
-// valueAt finds a place in a decoded document; nil where it is not.
-func valueAt(v any, path []string) any {
-	for _, seg := range path {
-		switch node := v.(type) {
-		case map[string]any:
-			v = node[seg]
-		case []any:
-			i, err := strconv.Atoi(seg)
-			if err != nil || i < 0 || i >= len(node) {
-				return nil
-			}
-			v = node[i]
-		default:
-			return nil
-		}
-	}
-	return v
 }
 
 // masked passes events on with known secrets masked, so that a store and

@@ -74,8 +74,11 @@ func TestPostgres(t *testing.T) {
 func TestPgBouncer(t *testing.T) {
 	server(t)
 	bouncer := os.Getenv("WFCTL_TEST_PGBOUNCER")
+	if bouncer == "" && os.Getenv("CI") == "true" {
+		t.Fatal("WFCTL_TEST_PGBOUNCER is not set")
+	}
 	if bouncer == "" {
-		t.Skip("WFCTL_TEST_PGBOUNCER is not set")
+		t.Skip("WFCTL_TEST_PGBOUNCER is not set: make services")
 	}
 	suite(t, func(t *testing.T) string {
 		u, err := url.Parse(newDatabase(t))

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -57,4 +58,24 @@ func isIndex(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// In finds the place in a document as encoding/json decodes it into an any;
+// nil where it is not.
+func (p Path) In(doc any) any {
+	for _, seg := range p.Segments() {
+		switch node := doc.(type) {
+		case map[string]any:
+			doc = node[seg]
+		case []any:
+			i, err := strconv.Atoi(seg)
+			if err != nil || i < 0 || i >= len(node) {
+				return nil
+			}
+			doc = node[i]
+		default:
+			return nil
+		}
+	}
+	return doc
 }

@@ -2,7 +2,6 @@ package sdk
 
 import (
 	"encoding/json"
-	"strconv"
 )
 
 // SensitiveTexts lists the strings at and below the sensitive paths: what
@@ -19,29 +18,10 @@ func (c Config) SensitiveTexts() []string {
 	var texts []string
 	for _, p := range c.Sensitive {
 		if !c.IsOpaque(p) {
-			texts = appendTexts(texts, at(doc, p.Segments()))
+			texts = appendTexts(texts, p.In(doc))
 		}
 	}
 	return texts
-}
-
-// at finds a place in a decoded document; nil where it is not.
-func at(v any, path []string) any {
-	for _, seg := range path {
-		switch node := v.(type) {
-		case map[string]any:
-			v = node[seg]
-		case []any:
-			i, err := strconv.Atoi(seg)
-			if err != nil || i < 0 || i >= len(node) {
-				return nil
-			}
-			v = node[i]
-		default:
-			return nil
-		}
-	}
-	return v
 }
 
 func appendTexts(texts []string, v any) []string {
