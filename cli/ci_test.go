@@ -73,7 +73,7 @@ func TestGeneratedWorkflows(t *testing.T) {
 		if n := strings.Count(text, "\n"); n > 20 {
 			t.Errorf("%s has %d lines", name, n)
 		}
-		for _, want := range []string{`API_URL: "${{ secrets.API_URL }}"`, "permissions: {contents: read", "# v4.2.2"} {
+		for _, want := range []string{`env: {GITHUB_TOKEN: "${{ github.token }}", API_URL: "${{ secrets.API_URL }}"}`, "permissions: {contents: read", "# v4.2.2"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s lacks %q:\n%s", name, want, text)
 			}

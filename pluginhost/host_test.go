@@ -209,7 +209,11 @@ func TestOneCallThatKills(t *testing.T) {
 	if err := <-died; !errors.As(err, &f) || !errors.Is(err, wire.ErrPlugin) || !slices.Contains(f.Detail, "panic: deep inside") {
 		t.Errorf("the call that kills: %v", err)
 	}
-	<-innocent.got // it has been made again
+	select {
+	case <-innocent.got: // it has been made again
+	case err := <-lived:
+		t.Fatalf("the other call ended with it: %v", err)
+	}
 	stop()
 	if err := <-lived; sdk.CodeOf(err) != sdk.CodeCancelled || errors.Is(err, wire.ErrPlugin) {
 		t.Errorf("the other call: %v", err)
