@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gocodealone/wfctl/apply"
 	"github.com/gocodealone/wfctl/deliver"
@@ -58,7 +59,11 @@ func (v *validation) sinkOptions(d resource.Desired) []*fault.Error {
 	if err != nil {
 		return []*fault.Error{faultOf(err, d.Pos())}
 	}
-	return v.checker.Check(schema, d)
+	faults := v.checker.Check(schema, d)
+	for _, f := range faults { // in the file a sink's keys stand beside its type
+		f.Message = strings.NewReplacer(".options", "", `of module "secret.`, `of the secret "`).Replace(f.Message)
+	}
+	return faults
 }
 
 // pluginSink finds the provider that has a kind of sink; it is configured when
