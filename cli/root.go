@@ -39,6 +39,8 @@ type App struct {
 
 	flags      globalFlags
 	interrupts *interrupts
+	// args are the command line, for a program that goes on in our place.
+	args []string
 }
 
 // globalFlags hold for every command.
@@ -67,7 +69,11 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	defer a.interrupts.release()
 	root := a.root()
 	root.SetArgs(args)
-	err := checkSingleDash(root, args)
+	a.args = args
+	err := a.checkCaller()
+	if err == nil {
+		err = checkSingleDash(root, args)
+	}
 	if err == nil {
 		err = guarded(func() error { return root.ExecuteContext(ctx) })
 	}

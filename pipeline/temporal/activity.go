@@ -161,6 +161,9 @@ func (a *activities) Step(ctx context.Context, in stepInput) (stepOutput, error)
 	o := job.opened.Options
 	o.Ask = p.ask(o.Flush)
 	end, err := job.opened.Pipeline.Execute(working, o, call)
+	if err == nil && again(ctx) && end.Outcome != "" {
+		err = p.settle(working, end.Failure != nil)
+	}
 	if err != nil {
 		return stepOutput{}, err
 	}
@@ -203,6 +206,15 @@ func (a *activities) Change(ctx context.Context, in applyInput) (applyOutput, er
 	end, err := job.opened.Change(halt, in.Call)
 	if errors.Is(context.Cause(halt), pipeline.ErrLeft) {
 		return applyOutput{}, pipeline.ErrLeft
+	}
+	if again(ctx) && (err == nil || fatal(err) != err) {
+		store, storeErr := a.host.Store(halt)
+		if storeErr == nil {
+			storeErr = (&past{store: store, run: in.Job.Run}).settle(halt, err != nil || len(end.Failures) > 0)
+		}
+		if storeErr != nil {
+			return applyOutput{}, storeErr
+		}
 	}
 	if err != nil {
 		return applyOutput{}, fatal(err)
