@@ -88,12 +88,18 @@ func (a *activities) Note(ctx context.Context, in noteInput) error {
 	if in.Broken != "" {
 		events = append(events, event.NodeFinished{Address: in.Broken, Action: "run", Outcome: event.Failed, Error: in.Failure.Message, Hint: in.Failure.Hint, At: now})
 	}
+	if in.Notice != "" {
+		events = append(events, event.Notice{Level: "info", Message: in.Notice})
+	}
 	if again(ctx) {
 		tl, err := store.Timeline(ctx, in.Job.Run)
 		if err != nil && !errors.Is(err, event.ErrNoRun) {
 			return err
 		}
-		events = slices.DeleteFunc(events, func(e event.Event) bool { return tl != nil && isOver(tl, e.(event.NodeFinished)) })
+		events = slices.DeleteFunc(events, func(e event.Event) bool {
+			over, ok := e.(event.NodeFinished)
+			return ok && tl != nil && isOver(tl, over)
+		})
 	}
 	_, err = store.Append(ctx, in.Job.Run, events...)
 	return err
