@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/gocodealone/wfctl/config"
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/pipeline"
@@ -198,4 +199,25 @@ func (r *Remote) ChangeJob(command string, o PlanOptions, pl *plan.Plan) (pipeli
 	}
 	job, err := r.job(command)
 	return job, call, err
+}
+
+// ScheduledJob makes the job of a pipeline that a schedule runs: each time as
+// a run of its own, with the defaults of its inputs.
+func (r *Remote) ScheduledJob(run *PipelineRun) (pipeline.Job, error) {
+	if err := run.SetInputs(nil); err != nil {
+		return pipeline.Job{}, err
+	}
+	r.source.Pipeline, r.source.Inputs = run.Name, run.inputs
+	job, err := r.job("pipeline run " + run.Name)
+	job.Run, job.Who, job.Inputs = "", "schedule", publicInputs(run.inputs, run.private)
+	return job, err
+}
+
+// LoadFile reads the application file, for what needs no environment.
+func LoadFile(ctx context.Context, o Options) (*config.File, error) {
+	path, err := findConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(ctx, path, nil)
 }

@@ -62,13 +62,13 @@ func torture(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("clustertorture: %d runs in %d environments on %d workers, seed %d, in %s\n", o.runs, o.environments, o.workers, o.seed, w.dir)
+	fmt.Printf("clustertorture: %d runs in %d environments on %d workers, seed %d, in %s\n", o.runs, o.environments, o.workers, o.seed, w.Dir)
 	err = w.all(ctx)
-	w.close()
+	w.Close()
 	if err != nil {
-		return fmt.Errorf("seed %d, folder %s kept: %w", o.seed, w.dir, err)
+		return fmt.Errorf("seed %d, folder %s kept: %w", o.seed, w.Dir, err)
 	}
 	fmt.Printf("clustertorture: %d runs, %d workers killed, %d changes and steps taken over from them, the server restarted %d times: every run ended, nothing lost, nothing made twice, all timelines whole\n",
 		w.ended.Load(), w.killed.Load(), w.taken.Load(), w.restarts.Load())
-	return os.RemoveAll(w.dir)
+	return os.RemoveAll(w.Dir)
 }

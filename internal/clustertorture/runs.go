@@ -16,7 +16,7 @@ import (
 
 // all has all runs made, in the middle of it all.
 func (w *world) all(ctx context.Context) error {
-	for n := range w.workers {
+	for n := range w.options.workers {
 		if err := w.startWorker(n); err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (w *world) all(ctx context.Context) error {
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for n := range w.environments {
-		e := &environment{world: w, name: fmt.Sprintf("e%d", n), dir: filepath.Join(w.dir, fmt.Sprintf("e%d", n)), versions: map[int]int{}}
+		e := &environment{world: w, name: fmt.Sprintf("e%d", n), dir: filepath.Join(w.Dir, fmt.Sprintf("e%d", n)), versions: map[int]int{}}
 		envs.Go(func() {
 			runs := w.runs / w.environments
 			if n < w.runs%w.environments {
@@ -57,9 +57,8 @@ func (w *world) restart() error {
 	if done != w.runs/3 && done != w.runs*2/3 {
 		return nil
 	}
-	w.server.stop()
 	w.restarts.Add(1)
-	return w.server.start()
+	return w.Restart()
 }
 
 // environment is one that gets one run after the other.
@@ -72,6 +71,14 @@ type environment struct {
 
 func (e *environment) all(ctx context.Context, runs int) error {
 	if err := os.MkdirAll(filepath.Join(e.dir, "things"), 0o700); err != nil {
+		return err
+	}
+	// Provider local is of one machine: who plans sees what the workers made.
+	shared := filepath.Join(e.Work, "projects", "torture")
+	if err := os.MkdirAll(shared, 0o700); err != nil {
+		return err
+	}
+	if err := os.Symlink(shared, filepath.Join(e.dir, ".wfctl")); err != nil {
 		return err
 	}
 	for n := range runs {
@@ -107,7 +114,7 @@ func (e *environment) change() {
 func (e *environment) write() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\nproject: torture\nenvironments: {%s: {}}\nmodules:\n", e.name)
-	fmt.Fprintf(&b, "  - {name: records, type: iac.state, config: {backend: postgres, url: %q, schema: states}}\n", e.events())
+	fmt.Fprintf(&b, "  - {name: records, type: iac.state, config: {backend: postgres, url: %q, schema: states}}\n", e.Events)
 	b.WriteString("  - {name: machine, type: iac.provider, config: {provider: local}}\n  - {name: folder, type: infra.storage, config: {provider: machine}}\n")
 	for _, i := range slices.Sorted(maps.Keys(e.versions)) {
 		fmt.Fprintf(&b, "  - name: m%03d\n", i)
@@ -118,7 +125,7 @@ func (e *environment) write() error {
 		for _, verb := range []string{"create", "read", "update", "delete"} {
 			argv := []string{e.self, "thing", verb, e.dir, fmt.Sprintf("m%03d", i)}
 			if verb == "create" || verb == "update" {
-				argv = append(argv, fmt.Sprint(e.versions[i]))
+				argv = append(argv, fmt.Sprint(e.versions[i]), "150")
 			}
 			fmt.Fprintf(&b, "      %s: [\"%s\"]\n", verb, strings.Join(argv, `", "`))
 		}
@@ -179,10 +186,10 @@ func (e *environment) run(ctx context.Context, n int) error {
 // startRun starts a run. While the server restarts, that may take some tries.
 func (e *environment) startRun(ctx context.Context, args []string) (string, error) {
 	args = append(append([]string{"-C", e.dir, "--env", e.name, "--no-color"}, args...), "--engine", "temporal", "--detach",
-		"--heartbeat", e.heartbeat.String(), "--tree", strings.TrimPrefix(e.registry.URL, "http://")+"/torture/"+e.name)
+		"--heartbeat", e.heartbeat.String(), "--tree", e.Tree(e.name))
 	for try := 1; ; try++ {
 		var told strings.Builder
-		cmd := e.command(ctx, args...)
+		cmd := e.Command(ctx, args...)
 		cmd.Stderr = &told
 		out, err := cmd.Output()
 		switch {
@@ -205,7 +212,7 @@ func (e *environment) await(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, runLimit)
 	defer cancel()
 	last := uint64(0)
-	for rec, err := range e.store.Follow(ctx, id, 0, false) {
+	for rec, err := range e.Store.Follow(ctx, id, 0, false) {
 		if err != nil {
 			return err
 		}
@@ -214,7 +221,7 @@ func (e *environment) await(ctx context.Context, id string) error {
 		}
 		last = rec.Seq
 	}
-	tl, err := e.store.Timeline(context.WithoutCancel(ctx), id)
+	tl, err := e.Store.Timeline(context.WithoutCancel(ctx), id)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", id, err)
 	}

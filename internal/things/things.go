@@ -7,13 +7,23 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 )
 
 // Run is what core.command runs: create, read, update, delete DIR NAME
-// [VERSION]. A creation of what exists is recorded in the file "double".
+// [VERSION [MILLISECONDS]]. A creation of what exists is recorded in the file "double".
 func Run(args []string) int {
 	if len(args) < 3 {
 		return 2
+	}
+	if len(args) > 4 { // it takes its time, so that a kill falls into it
+		ms, err := strconv.Atoi(args[4])
+		if err != nil {
+			return 2
+		}
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+		defer time.Sleep(time.Duration(ms) * time.Millisecond)
 	}
 	verb, dir, path := args[0], args[1], filepath.Join(args[1], "things", args[2])
 	switch verb {

@@ -38,7 +38,7 @@ func register(r registry, a *activities) {
 func registerWorkflows(r interface {
 	RegisterWorkflowWithOptions(w any, o workflow.RegisterOptions)
 }) {
-	for name, do := range map[string]any{runWorkflow: runPipeline, changeWorkflow: runChange, environmentWorkflow: runEnvironment} {
+	for name, do := range map[string]any{runWorkflow: runPipeline, changeWorkflow: runChange, environmentWorkflow: runEnvironment, scheduleWorkflow: runSchedule} {
 		r.RegisterWorkflowWithOptions(do, workflow.RegisterOptions{Name: name})
 	}
 }
