@@ -20,6 +20,8 @@ type fixture struct {
 // fixtures has one for each type; a line for each.
 func fixtures() []fixture {
 	return []fixture{
+		dropletFixture(),
+		volumeFixture(),
 		vpcFixture(),
 	}
 }

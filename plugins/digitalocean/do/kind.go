@@ -97,6 +97,8 @@ type typed[C, T any] struct {
 	sizing map[string]string
 	// ignored are the keys that have no effect here, and why.
 	ignored map[string]string
+	// untold are keys that the platform never tells.
+	untold []string
 	// renames says that a new name is given in place.
 	renames bool
 	limits  limits

@@ -5,6 +5,8 @@ import "github.com/gocodealone/wfctl/sdk/infra"
 // types is the table of all resource types.
 func types() []kind {
 	return []kind{
+		droplets(),
+		volumes(),
 		vpcs(),
 	}
 }
