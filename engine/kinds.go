@@ -10,6 +10,7 @@ import (
 	"github.com/gocodealone/wfctl/deliver"
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/kind"
+	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/secret"
 	"github.com/gocodealone/wfctl/state"
@@ -40,6 +41,8 @@ type Kinds struct {
 	Sealing Sealing
 	// Sinks are the stores that secrets are brought to, by type.
 	Sinks kind.Set[secret.Kind]
+	// Registries are the types of container registries.
+	Registries kind.Set[registry.Kind]
 	// Store opens a store that secrets are read from, by type.
 	Store func(typ string, options json.RawMessage, h secret.Host) (SecretStore, error)
 }
