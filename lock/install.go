@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gocodealone/wfctl/fault"
-	"github.com/gocodealone/wfctl/lock/sigstore"
+	"github.com/gocodealone/wfctl/sigstore"
 	"github.com/gocodealone/wfctl/lock/source"
 	"github.com/gocodealone/wfctl/lock/store"
 )

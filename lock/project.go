@@ -13,7 +13,7 @@ import (
 
 	"github.com/gocodealone/wfctl/atomicfile"
 	"github.com/gocodealone/wfctl/fault"
-	"github.com/gocodealone/wfctl/lock/sigstore"
+	"github.com/gocodealone/wfctl/sigstore"
 	"github.com/gocodealone/wfctl/lock/source"
 	"github.com/gocodealone/wfctl/lock/source/file"
 	"github.com/gocodealone/wfctl/lock/source/github"

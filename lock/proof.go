@@ -10,7 +10,7 @@ import (
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/lock/release"
-	"github.com/gocodealone/wfctl/lock/sigstore"
+	"github.com/gocodealone/wfctl/sigstore"
 	"github.com/gocodealone/wfctl/lock/source"
 	"github.com/gocodealone/wfctl/lock/store"
 )
