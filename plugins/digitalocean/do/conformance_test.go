@@ -20,7 +20,11 @@ type fixture struct {
 // fixtures has one for each type; a line for each.
 func fixtures() []fixture {
 	return []fixture{
+		balancerFixture(),
+		certificateFixture(),
+		dnsFixture(),
 		dropletFixture(),
+		firewallFixture(),
 		volumeFixture(),
 		vpcFixture(),
 	}

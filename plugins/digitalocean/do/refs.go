@@ -52,6 +52,7 @@ func (a *account) directory(owner sdk.Ownership) *directory {
 var (
 	uuidForm   = regexp.MustCompile(uuidFormat)
 	numberForm = regexp.MustCompile(`^[0-9]+$`)
+	zoneForm   = regexp.MustCompile(zoneFormat)
 )
 
 // isID tells whether a reference is an identifier of a kind already.

@@ -5,7 +5,11 @@ import "github.com/gocodealone/wfctl/sdk/infra"
 // types is the table of all resource types.
 func types() []kind {
 	return []kind{
+		balancers(),
+		certificates(),
+		dns(),
 		droplets(),
+		firewalls(),
 		volumes(),
 		vpcs(),
 	}
