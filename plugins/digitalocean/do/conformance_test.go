@@ -19,9 +19,9 @@ type fixture struct {
 
 // fixtures has one for each type; a line for each.
 func fixtures() []fixture {
-	return []fixture{
+	return append([]fixture{
 		vpcFixture(),
-	}
+	}, platformFixtures()...)
 }
 
 // Every type keeps to the contract, in process and over the wire.

@@ -4,9 +4,9 @@ import "github.com/gocodealone/wfctl/sdk/infra"
 
 // types is the table of all resource types.
 func types() []kind {
-	return []kind{
+	return append([]kind{
 		vpcs(),
-	}
+	}, platformTypes()...)
 }
 
 // unsupported are the portable types that the platform has not, and what to
