@@ -210,10 +210,8 @@ func (d appDriver[C]) same(ctx context.Context, w *work[C], spec *godo.AppSpec, 
 // before anything changes, the old one given up when nothing has it any more.
 func (d appDriver[C]) send(ctx context.Context, w *work[C], spec *godo.AppSpec, have *app) error {
 	old := have.Spec.Name
-	if old != w.name && w.owner.Project != "" {
-		if err := w.stake(ctx, claim{kind: d.claim(), key: w.name, owner: w.owner}); err != nil {
-			return err
-		}
+	if err := w.takeName(ctx, d.claim(), old); err != nil {
+		return err
 	}
 	w.progress(fmt.Sprintf("update the app %s", w.name))
 	got, _, err := w.api.Apps.Update(ctx, have.ID, &godo.AppUpdateRequest{Spec: spec})
@@ -225,10 +223,7 @@ func (d appDriver[C]) send(ctx context.Context, w *work[C], spec *godo.AppSpec, 
 			w.asked = dep.ID
 		}
 	}
-	if old != w.name {
-		return w.giveUp(ctx, claim{kind: d.claim(), key: old, owner: w.owner})
-	}
-	return nil
+	return w.leaveName(ctx, d.claim(), old)
 }
 
 // reachable reads an app once its address is known: it comes a moment after

@@ -137,6 +137,8 @@ type work[C any] struct {
 	fresh bool
 	// asked is what converge has asked for, for when it starts again.
 	asked string
+	// keep are identifiers of others with the same name.
+	keep []string
 }
 
 func (w *work[C]) progress(message string) { w.report.Progress(message, -1) }

@@ -3,6 +3,6 @@ package do
 // platformTypes are those of App Platform, Spaces and the registry.
 func platformTypes() []kind {
 	return []kind{
-		containerServices(), apiGateways(),
+		containerServices(), apiGateways(), containerRegistries(), buckets(), spacesKeyResources(),
 	}
 }
