@@ -72,8 +72,6 @@ type appType[C any] interface {
 	project(c C) string
 	// own are the outputs that only this type has.
 	own(spec *godo.AppSpec) sdk.Outputs
-	// claim is the kind of its claims.
-	claim() string
 }
 
 // appDriver is the driver of all types that are apps.
@@ -206,13 +204,8 @@ func (d appDriver[C]) same(ctx context.Context, w *work[C], spec *godo.AppSpec, 
 	return string(raw(found)) == string(raw(w.config)), err
 }
 
-// send asks for a spec. A new name takes the claim along: the new one is staked
-// before anything changes, the old one given up when nothing has it any more.
+// send asks for a spec, with a new name where there is one.
 func (d appDriver[C]) send(ctx context.Context, w *work[C], spec *godo.AppSpec, have *app) error {
-	old := have.Spec.Name
-	if err := w.takeName(ctx, d.claim(), old); err != nil {
-		return err
-	}
 	w.progress(fmt.Sprintf("update the app %s", w.name))
 	got, _, err := w.api.Apps.Update(ctx, have.ID, &godo.AppUpdateRequest{Spec: spec})
 	if err != nil {
@@ -223,7 +216,7 @@ func (d appDriver[C]) send(ctx context.Context, w *work[C], spec *godo.AppSpec, 
 			w.asked = dep.ID
 		}
 	}
-	return w.leaveName(ctx, d.claim(), old)
+	return nil
 }
 
 // reachable reads an app once its address is known: it comes a moment after

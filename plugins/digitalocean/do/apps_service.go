@@ -2,7 +2,6 @@ package do
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/digitalocean/godo"
 
@@ -14,8 +13,6 @@ import (
 // services is infra.container_service.
 type services struct{}
 
-func (services) claim() string { return "app" }
-
 func (services) project(c appspec.Config) string {
 	if c.Specific == nil {
 		return ""
@@ -24,7 +21,7 @@ func (services) project(c appspec.Config) string {
 }
 
 func (services) spec(ctx context.Context, w *work[appspec.Config]) (*godo.AppSpec, error) {
-	vpc, err := w.vpcNamed(ctx, w.config.VPCRef)
+	vpc, err := w.directory(w.owner).vpc(ctx, w.config.VPCRef)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +36,8 @@ func (services) describe(ctx context.Context, a *account, spec *godo.AppSpec, wa
 	if want == nil {
 		return imported(ctx, a, spec)
 	}
-	vpc, err := a.vpcNamed(ctx, want.VPCRef)
-	if err != nil && !sdk.IsNotFound(err) {
+	vpc, err := a.vpcMeant(ctx, "app", want.VPCRef, spec)
+	if err != nil {
 		return appspec.Config{}, err
 	}
 	found, _, err := appspec.Describe(spec, *want, vpc)
@@ -82,23 +79,30 @@ func (services) own(spec *godo.AppSpec) sdk.Outputs {
 	return out
 }
 
-var uuidForm = regexp.MustCompile(uuidFormat)
-
-// vpcNamed is the identifier of the network that a reference names.
-func (a *account) vpcNamed(ctx context.Context, ref string) (string, error) {
-	if ref == "" || uuidForm.MatchString(ref) {
+// vpcMeant is the network of an app where that is the one that a reference
+// means, and nothing else.
+func (a *account) vpcMeant(ctx context.Context, kind, ref string, spec *godo.AppSpec) (string, error) {
+	if ref == "" || spec.Vpc == nil {
+		return "", nil
+	}
+	if ref == spec.Vpc.ID {
 		return ref, nil
 	}
-	list, err := vpcDriver{}.all(ctx, a, ref)
-	switch {
-	case err != nil:
+	claims, err := a.claims(ctx, kind)
+	if err != nil {
 		return "", err
-	case len(list) == 0:
-		e := notFound("VPC", ref)
-		e.Path = "/vpc_ref"
-		return "", e.WithHint("vpc_ref is the identifier or the name of a VPC, such as ${{ modules.NAME.outputs.id }}")
 	}
-	return list[0].ID, nil
+	var owner *sdk.Ownership
+	for _, c := range claims {
+		if c.key == spec.Name {
+			owner = &c.owner
+		}
+	}
+	word, err := a.vpcWord(ctx, owner, ref, spec.Vpc.ID)
+	if err != nil || word != ref {
+		return "", err
+	}
+	return spec.Vpc.ID, nil
 }
 
 // apiGateways are apps whose one component carries requests on.
@@ -120,8 +124,6 @@ func apiGateways() kind {
 // gateways is infra.api_gateway.
 type gateways struct{}
 
-func (gateways) claim() string { return "gateway" }
-
 func (gateways) project(g appspec.Gateway) string {
 	if g.Specific == nil {
 		return ""
@@ -139,7 +141,7 @@ func vpcOfGateway(g appspec.Gateway) string {
 }
 
 func (gateways) spec(ctx context.Context, w *work[appspec.Gateway]) (*godo.AppSpec, error) {
-	vpc, err := w.vpcNamed(ctx, vpcOfGateway(w.config))
+	vpc, err := w.directory(w.owner).vpc(ctx, vpcOfGateway(w.config))
 	if err != nil {
 		return nil, err
 	}
@@ -168,8 +170,8 @@ func (gateways) describe(ctx context.Context, a *account, spec *godo.AppSpec, wa
 		}
 		return g.Bare(), nil
 	}
-	vpc, err := a.vpcNamed(ctx, vpcOfGateway(*want))
-	if err != nil && !sdk.IsNotFound(err) {
+	vpc, err := a.vpcMeant(ctx, "gateway", vpcOfGateway(*want), spec)
+	if err != nil {
 		return appspec.Gateway{}, err
 	}
 	targets, err := a.addresses(ctx, want.Names())

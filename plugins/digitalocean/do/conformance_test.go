@@ -20,6 +20,12 @@ type fixture struct {
 // fixtures has one for each type; a line for each.
 func fixtures() []fixture {
 	return append([]fixture{
+		balancerFixture(),
+		certificateFixture(),
+		dnsFixture(),
+		dropletFixture(),
+		firewallFixture(),
+		volumeFixture(),
 		vpcFixture(),
 	}, platformFixtures()...)
 }

@@ -172,7 +172,7 @@ func (t *typed[C, T]) reword(out map[string]json.RawMessage, recorded sdk.Config
 	for key, written := range keys(recorded) {
 		path := sdk.Path("").Child(key)
 		switch {
-		case walker.Sensitive(path), walker.WriteOnly(path), t.ignored[key] != "", strings.HasPrefix(string(written), "{"+fingerprint):
+		case walker.Sensitive(path), walker.WriteOnly(path), t.ignored[key] != "", slices.Contains(t.untold, key), strings.HasPrefix(string(written), "{"+fingerprint):
 			delete(out, key) // it cannot be told
 		case string(meant[key]) == string(found[key]):
 			out[key] = written

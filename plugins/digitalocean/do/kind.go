@@ -100,6 +100,8 @@ type typed[C, T any] struct {
 	sizesNoted bool
 	// ignored are the keys that have no effect here, and why.
 	ignored map[string]string
+	// untold are keys that the platform never tells.
+	untold []string
 	// renames says that a new name is given in place.
 	renames bool
 	limits  limits

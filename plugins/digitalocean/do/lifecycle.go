@@ -251,6 +251,12 @@ func (t *typed[C, T]) update(ctx context.Context, a *account, req *sdk.UpdateReq
 		return nil, err
 	}
 	w := &work[C]{account: a, name: req.Name, owner: req.Ownership, config: c, source: req.Config, report: report, limit: t.limits.update}
+	if f := t.api.facts(have); t.claim != "" && t.keyOf(w) != t.keyOfFacts(f) {
+		// The new name is claimed before it is given.
+		if err := a.stake(ctx, t.claimFor(w)); err != nil {
+			return nil, err
+		}
+	}
 	if req.Prior != nil {
 		w.prior = decodeKnown[C](req.Prior.Config)
 	}
@@ -275,11 +281,24 @@ func (t *typed[C, T]) keepOwner(ctx context.Context, w *work[C], have *T) error 
 	if err != nil {
 		return err
 	}
-	f := t.owned(have, claims)
-	if f.owner != nil && *f.owner == w.owner {
+	mine := t.claimFor(w)
+	for _, c := range claims {
+		if c.owner != w.owner || c.key == mine.key {
+			continue
+		}
+		// An old name: it is free when nothing has it any more.
+		if left, err := t.api.all(ctx, w.account, c.key); err != nil {
+			return err
+		} else if len(left) == 0 {
+			if err := w.giveUp(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	if f := t.owned(have, claims); f.owner != nil && *f.owner == w.owner {
 		return nil
 	}
-	return t.own(ctx, w.account, have, t.claimFor(w), claims)
+	return t.own(ctx, w.account, have, mine, claims)
 }
 
 // own writes an owner on what is there, and takes it from whoever had it.

@@ -147,16 +147,9 @@ func (d keyDriver) converge(ctx context.Context, w *work[keyConfig], have *godo.
 	if have.Name == w.name && string(raw(want.Grants)) == string(raw(is.Grants)) {
 		return have, nil
 	}
-	old := have.Name
-	if err := w.takeName(ctx, "spaces_key", old); err != nil {
-		return have, err
-	}
 	_, _, err := w.api.SpacesKeys.Update(ctx, have.AccessKey, &godo.SpacesKeyUpdateRequest{Name: w.name, Grants: grantsOf(w.config.Grants)})
 	if err != nil {
 		return have, said(err, "change the Spaces key "+w.name)
-	}
-	if err := w.leaveName(ctx, "spaces_key", old); err != nil {
-		return have, err
 	}
 	return d.get(ctx, w.account, have.AccessKey)
 }
@@ -275,20 +268,4 @@ func (k keyKind) remove(ctx context.Context, a *account, req *sdk.DeleteRequest,
 		a.access.made.forget(req.ID)
 	}
 	return err
-}
-
-// takeName stakes the claim on a new name, before anything has it.
-func (w *work[C]) takeName(ctx context.Context, kind, old string) error {
-	if old == w.name || w.owner.Project == "" {
-		return nil
-	}
-	return w.stake(ctx, claim{kind: kind, key: w.name, owner: w.owner})
-}
-
-// leaveName gives up the claim on an old name, when nothing has it any more.
-func (w *work[C]) leaveName(ctx context.Context, kind, old string) error {
-	if old == w.name || w.owner.Project == "" {
-		return nil
-	}
-	return w.giveUp(ctx, claim{kind: kind, key: old, owner: w.owner})
 }

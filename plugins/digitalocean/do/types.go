@@ -5,6 +5,12 @@ import "github.com/gocodealone/wfctl/sdk/infra"
 // types is the table of all resource types.
 func types() []kind {
 	return append([]kind{
+		balancers(),
+		certificates(),
+		dns(),
+		droplets(),
+		firewalls(),
+		volumes(),
 		vpcs(),
 	}, platformTypes()...)
 }
