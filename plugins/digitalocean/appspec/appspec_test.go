@@ -151,7 +151,6 @@ func TestImportProperty(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		// The tokens of log destinations are the only thing that is lost.
 		if got, want := asJSON(t, again), asJSON(t, live); got != want {
 			r.Errorf("made again\n%s\nof\n%s", got, want)
 		}

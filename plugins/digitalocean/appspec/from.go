@@ -104,7 +104,13 @@ func (r *reader) component(at sdk.Path, n instance, f *ComponentFields) (infra.C
 	}
 	r.variables(at, n.envs, &out, f)
 	out.Alerts = fromAlerts(n.alerts)
-	out.LogDestination = fromLogDestinations(n.logs, f)
+	out.LogDestination = fromLogDestinations(n.logs, f, r.Import)
+	if r.Import && out.InstanceCount == 1 {
+		out.InstanceCount = 0
+	}
+	if r.Import && out.Size == "xs" {
+		out.Size = ""
+	}
 	return out, scale
 }
 
@@ -142,7 +148,7 @@ func (r *reader) variables(at sdk.Path, envs []*godo.AppVariableDefinition, out 
 		case secret && plain:
 			put(&out.EnvVars, e.Key, value)
 		case secret && r.Import:
-			put(&out.EnvVarsSecret, e.Key, e.Value)
+			put(&out.EnvVars, e.Key, e.Value)
 		case secret:
 			put(&out.EnvVarsSecret, e.Key, Opaque)
 		default:

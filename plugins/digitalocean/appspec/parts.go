@@ -195,21 +195,21 @@ func logDestinations(list []infra.LogDestination, f ComponentFields) (out []*god
 	return out
 }
 
-// fromLogDestinations leaves the tokens out: they cannot be told from what the
-// platform made of them.
-func fromLogDestinations(list []*godo.AppLogDestinationSpec, f *ComponentFields) (out []infra.LogDestination) {
+// fromLogDestinations leaves the tokens out, but for an import: they cannot be
+// told from what the platform made of them.
+func fromLogDestinations(list []*godo.AppLogDestinationSpec, f *ComponentFields, tokens bool) (out []infra.LogDestination) {
 	for _, spec := range list {
-		d, t := infra.LogDestination{Name: spec.Name}, LogTarget{Kind: "papertrail"}
+		d, t, token := infra.LogDestination{Name: spec.Name}, LogTarget{Kind: "papertrail"}, ""
 		switch {
 		case spec.Logtail != nil:
-			t.Kind = "logtail"
+			t.Kind, token = "logtail", spec.Logtail.Token
 		case spec.Datadog != nil:
-			t.Kind, d.Endpoint = "datadog", spec.Datadog.Endpoint
+			t.Kind, d.Endpoint, token = "datadog", spec.Datadog.Endpoint, spec.Datadog.ApiKey
 		case spec.OpenSearch != nil:
 			d.Endpoint = spec.OpenSearch.Endpoint
 			t = LogTarget{Kind: "open_search", ClusterName: spec.OpenSearch.ClusterName, IndexName: spec.OpenSearch.IndexName}
 			if spec.OpenSearch.BasicAuth != nil {
-				t.User = spec.OpenSearch.BasicAuth.User
+				t.User, token = spec.OpenSearch.BasicAuth.User, spec.OpenSearch.BasicAuth.Password
 			}
 		case spec.Papertrail != nil:
 			d.Endpoint = spec.Papertrail.Endpoint
@@ -219,6 +219,9 @@ func fromLogDestinations(list []*godo.AppLogDestinationSpec, f *ComponentFields)
 				f.LogDestinations = map[string]LogTarget{}
 			}
 			f.LogDestinations[d.Name] = t
+		}
+		if tokens {
+			d.Token = token
 		}
 		out = append(out, d)
 	}

@@ -123,7 +123,7 @@ func (c Config) envs(n named, secret func(sdk.Path) bool) []*godo.AppVariableDef
 	put := func(at sdk.Path, vars map[string]string, always bool) {
 		for key, value := range vars {
 			v := &godo.AppVariableDefinition{Key: key, Value: value, Type: godo.AppVariableType_General, Scope: godo.AppVariableScope(n.fields.EnvScopes[key])}
-			if always || value == Opaque || secret(at.Child(key)) {
+			if always || value == Opaque || Encrypted(value) || secret(at.Child(key)) {
 				v.Type = godo.AppVariableType_Secret
 			}
 			if v.Scope == "" {

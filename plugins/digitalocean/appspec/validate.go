@@ -81,7 +81,7 @@ func (j *judge) component(n named) {
 	switch {
 	case n.kind == kindSite && !n.fields.built():
 		j.wrong(n.at, "set provider_specific.components."+n.name+".github or git", "App Platform builds static sites from a repository, and %s names none", n.name)
-	case n.kind != kindSite && n.Image == "" && !n.fields.built():
+	case n.kind != kindSite && n.Image == "" && !n.fields.built() && (n.kind == kindService || !j.c.HasService()):
 		j.wrong(n.at.Child("image"), "name an image, or a repository in provider_specific", "%s has no image", n.name)
 	case n.Image != "":
 		j.image(n)
@@ -325,9 +325,6 @@ func Notes(c Config) []sdk.Diagnostic {
 		if j.Time != 0 {
 			note(sdk.Path("/jobs").Index(i).Child("timeout"), "timeout of the job %s has no effect: App Platform ends a job after 30 minutes", j.Name)
 		}
-	}
-	if c.Maintenance != nil {
-		note("/maintenance", "maintenance has no effect: App Platform has no time of maintenance")
 	}
 	return list
 }

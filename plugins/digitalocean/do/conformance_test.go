@@ -19,7 +19,7 @@ type fixture struct {
 
 // fixtures has one for each type; a line for each.
 func fixtures() []fixture {
-	return []fixture{
+	return append([]fixture{
 		balancerFixture(),
 		certificateFixture(),
 		dnsFixture(),
@@ -27,7 +27,7 @@ func fixtures() []fixture {
 		firewallFixture(),
 		volumeFixture(),
 		vpcFixture(),
-	}
+	}, platformFixtures()...)
 }
 
 // Every type keeps to the contract, in process and over the wire.
