@@ -78,6 +78,15 @@ func WithKey(services Services, privateKey, password []byte) (*Signer, error) {
 // Sign signs a document of a type, such as a statement of in-toto
 // (application/vnd.in-toto+json), and returns the bundle as JSON.
 func (s *Signer) Sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+	return s.sign(ctx, &sign.DSSEData{Data: payload, PayloadType: payloadType})
+}
+
+// SignBlob signs a file's content and returns the bundle as JSON.
+func (s *Signer) SignBlob(ctx context.Context, content []byte) ([]byte, error) {
+	return s.sign(ctx, &sign.PlainData{Data: content})
+}
+
+func (s *Signer) sign(ctx context.Context, content sign.Content) ([]byte, error) {
 	o := sign.BundleOptions{Context: ctx}
 	pair := s.key
 	if s.token != nil {
@@ -99,7 +108,7 @@ func (s *Signer) Sign(ctx context.Context, payloadType string, payload []byte) (
 	if s.services.Rekor != "" {
 		o.TransparencyLogs = append(o.TransparencyLogs, sign.NewRekor(&sign.RekorOptions{BaseURL: s.services.Rekor, Retries: retries}))
 	}
-	b, err := sign.Bundle(&sign.DSSEData{Data: payload, PayloadType: payloadType}, pair, o)
+	b, err := sign.Bundle(content, pair, o)
 	if err != nil {
 		return nil, err
 	}

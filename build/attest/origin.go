@@ -80,15 +80,15 @@ var shortRemote = regexp.MustCompile(`^(?:[^@/]+@)?([^:/]+):([^/].*)$`)
 // repositoryURI writes a remote as SLSA does. A password or a token in it goes.
 // So does a remote that is a folder: it says something of this machine only.
 func repositoryURI(remote string) string {
-	remote = strings.TrimSuffix(remote, ".git")
 	if m := shortRemote.FindStringSubmatch(remote); m != nil && !strings.Contains(remote, "://") {
-		return "git+ssh://" + m[1] + "/" + m[2]
+		return "git+ssh://" + m[1] + "/" + strings.TrimSuffix(m[2], ".git")
 	}
 	u, err := url.Parse(remote)
 	if err != nil || u.Host == "" {
 		return ""
 	}
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	u.Path = strings.TrimSuffix(u.Path, ".git")
 	return "git+" + u.String()
 }
 

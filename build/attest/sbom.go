@@ -112,8 +112,10 @@ func library(m *debug.Module) cyclonedx.Component {
 	var properties []cyclonedx.Property
 	if m.Replace != nil {
 		properties = append(properties, cyclonedx.Property{Name: "go:replaces", Value: strings.TrimSuffix(m.Path+"@"+m.Version, "@")})
-		if m = m.Replace; m.Version == "" { // a folder, whose path says something of the builder's machine only
-			m = &debug.Module{Path: strings.SplitN(properties[0].Value, "@", 2)[0], Sum: m.Sum}
+		if released(m.Replace.Version) == "" { // a folder, whose path says something of the builder's machine only
+			m = &debug.Module{Path: m.Path}
+		} else {
+			m = m.Replace
 		}
 	}
 	c := cyclonedx.Component{
