@@ -115,6 +115,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveDataPlane(w, r)
 		return
 	}
+	if r.URL.Path == SpacesPath || strings.HasPrefix(r.URL.Path, SpacesPath+"/") {
+		s.serveSpaces(w, r)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, "/_fake/") {
 		s.serveControl(w, r)
 		return
