@@ -65,6 +65,8 @@ type Server struct {
 	leaving    []leaving
 	ciphers    map[string]bool
 	logs       map[string][]string
+	follows    map[string]liveLog
+	spoken     chan struct{}     // closed when somebody says something
 	failing    map[string]*Fault // by the deployment that fails
 	faults     []*Fault
 	chaos      Chaos
@@ -86,7 +88,7 @@ func New(o Options) *Server {
 	s := &Server{
 		opts: o, now: o.Clock.Now(),
 		random: rand.New(rand.NewPCG(o.Seed, 1)), dice: rand.New(rand.NewPCG(o.Seed, 2)),
-		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]bool{}, logs: map[string][]string{}, everMade: map[string]int{}, failing: map[string]*Fault{},
+		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]bool{}, logs: map[string][]string{}, follows: map[string]liveLog{}, spoken: make(chan struct{}), everMade: map[string]int{}, failing: map[string]*Fault{},
 		limitLeft: rateLimit,
 	}
 	s.registry = newDataPlane()
@@ -124,7 +126,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if token, isLog := strings.CutPrefix(r.URL.Path, "/_logs/"); isLog {
-		s.serveLog(w, token)
+		s.serveLog(w, r, token)
 		return
 	}
 	o, params := s.opts.Spec.match(r)
