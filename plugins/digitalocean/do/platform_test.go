@@ -1,6 +1,8 @@
 package do
 
 import (
+	"github.com/digitalocean/godo"
+
 	"github.com/gocodealone/wfctl/sdk/infra"
 	"github.com/gocodealone/wfctl/sdk/sdktest"
 )
@@ -19,6 +21,23 @@ func platformFixtures() []fixture {
 			Type: infra.TypeAPIGateway, Name: "conform-edge",
 			Config: []byte(`{"routes":[{"path":"/","target":"https://www.example.com"},{"path":"/api","target":"http://api.example.com:8080/v1","preserve_path_prefix":true}],"cors":{"origins":["*"]}}`),
 			Update: []byte(`{"routes":[{"path":"/","target":"https://new.example.com"}],"size":"s"}`),
+		}},
+		{Resource: sdktest.Resource{
+			Type: infra.TypeRegistry, Name: "conform-registry", Config: []byte(`{"region":"nyc3","tier":"professional"}`), Update: []byte(`{"region":"nyc3"}`),
+		}, around: func(c *cloud) {
+			// The plan is the account's: one that has room for what is tried at once.
+			if _, _, err := c.api.Registries.Create(c.t.Context(), &godo.RegistryCreateRequest{Name: "somebody-elses", SubscriptionTierSlug: "professional", Region: region}); err != nil {
+				c.t.Fatal(err)
+			}
+		}},
+		{Resource: sdktest.Resource{
+			Type: infra.TypeStorage, Name: "conform-bucket",
+			Config: []byte(`{"acl":"public-read","versioning":true,"cors":[{"origins":["https://a.example"],"methods":["GET"],"max_age":"1h0m0s"}]}`),
+			Update: []byte(`{"acl":"private","cors":[{"origins":["*"]}]}`),
+		}},
+		{Resource: sdktest.Resource{
+			Type: infra.TypeSpacesKey, Name: "conform-key",
+			Config: []byte(`{"grants":[{"bucket":"assets","permission":"readwrite"},{"bucket":"logs","permission":"read"}]}`), Update: []byte(`{"grants":[{"bucket":"*","permission":"fullaccess"}]}`),
 		}},
 	}
 }

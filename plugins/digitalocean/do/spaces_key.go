@@ -27,6 +27,8 @@ const (
 	// stale is the age at which nobody uses such a key any more: it is left
 	// over from a process that was killed.
 	stale = 2 * time.Hour
+	// keyMakes is how often a key is asked for whose answer is lost.
+	keyMakes = 10
 )
 
 // spacesKey is the configured key, else one that is made for as long as the
@@ -100,7 +102,7 @@ func (a *account) newSpacesKey(ctx context.Context, name string, known []string,
 		if err := a.dropLost(ctx, name, known); err != nil {
 			return nil, err
 		}
-		if attempt == makes {
+		if attempt == keyMakes {
 			return nil, err
 		}
 	}

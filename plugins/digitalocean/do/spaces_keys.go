@@ -262,8 +262,19 @@ func (k keyKind) read(ctx context.Context, a *account, req *sdk.ReadRequest) (*s
 	return k.typed.read(ctx, a, req)
 }
 
+// remove leaves the claim where another key of the name takes the place of this
+// one: names are not unique.
 func (k keyKind) remove(ctx context.Context, a *account, req *sdk.DeleteRequest, report sdk.Reporter) error {
-	err := k.typed.remove(ctx, a, req, report)
+	same, err := a.spacesKeys(ctx, req.Name)
+	if err != nil {
+		return err
+	}
+	another := func(key *godo.SpacesKey) bool { return key.AccessKey != req.ID }
+	if req.ID != "" && slices.ContainsFunc(same, another) {
+		err = a.dropSpacesKey(ctx, req.ID)
+	} else {
+		err = k.typed.remove(ctx, a, req, report)
+	}
 	if err == nil {
 		a.access.made.forget(req.ID)
 	}

@@ -301,6 +301,9 @@ func (s *Server) deploymentLogs(c *call, o *object) reply {
 			lines = append(lines, s.lines(o.id, dep, p.name, c.query.Get("type"))...)
 		}
 	}
+	if kind := c.query.Get("type"); c.query.Get("follow") != "true" && (kind == "RUN" || kind == "UNSPECIFIED") && dep["phase"] == "ACTIVE" {
+		lines = append(lines, saidBy(o, only)...)
+	}
 	if !known {
 		return notFound()
 	}
@@ -312,6 +315,9 @@ func (s *Server) deploymentLogs(c *call, o *object) reply {
 	}
 	token := s.uuid()
 	s.logs[token] = lines
+	if c.query.Get("follow") == "true" {
+		s.follows[token] = liveLog{o.id, only}
+	}
 	url := c.base + "/_logs/" + token
 	answer := doc{"live_url": url, "historic_urls": []any{}}
 	if ended(dep) {
@@ -364,16 +370,4 @@ func each(at func(string) string, lines []string, otherwise string) (out []strin
 		out = append(out, at(l))
 	}
 	return out
-}
-
-func (s *Server) serveLog(w http.ResponseWriter, token string) {
-	s.mu.Lock()
-	lines, known := s.logs[token]
-	s.mu.Unlock()
-	if !known {
-		http.Error(w, "no such log", http.StatusNotFound)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintln(w, strings.Join(lines, "\n"))
 }
