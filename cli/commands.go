@@ -31,7 +31,7 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 func (a *App) engineOptions() engine.Options {
 	return engine.Options{
 		Config: a.flags.config, Dir: a.flags.dir, ProjectDir: a.flags.projectDir, Env: a.flags.env,
-		Getenv: a.Getenv, Parallelism: a.flags.parallelism, Secrets: a.Secrets, Commands: a.commandsOut,
+		Getenv: a.Getenv, Parallelism: a.flags.parallelism, Secrets: a.Secrets, Commands: a.commandsOut, Sleep: a.Sleep,
 	}
 }
 
