@@ -21,7 +21,9 @@ type fixture struct {
 func fixtures() []fixture {
 	return []fixture{
 		balancerFixture(),
+		cacheFixture(),
 		certificateFixture(),
+		databaseFixture(),
 		dnsFixture(),
 		dropletFixture(),
 		firewallFixture(),

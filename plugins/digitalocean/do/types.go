@@ -6,7 +6,9 @@ import "github.com/gocodealone/wfctl/sdk/infra"
 func types() []kind {
 	return []kind{
 		balancers(),
+		caches(),
 		certificates(),
+		databases(),
 		dns(),
 		droplets(),
 		firewalls(),
