@@ -27,6 +27,7 @@ func fixtures() []fixture {
 		dnsFixture(),
 		dropletFixture(),
 		firewallFixture(),
+		kubernetesFixture(),
 		volumeFixture(),
 		vpcFixture(),
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/digitalocean/godo"
 
@@ -166,7 +165,7 @@ func (r databaseDriver) move(ctx context.Context, w *work[databaseConfig], id st
 func (r databaseDriver) upgrade(ctx context.Context, w *work[databaseConfig], id string) error {
 	version := w.config.Version
 	due := func(d *godo.Database) bool {
-		return version != "" && d.VersionSlug != version && !strings.HasPrefix(d.VersionSlug, version+".")
+		return !isVersion(d.VersionSlug, version)
 	}
 	_, err := r.change(ctx, w, id, "upgrade", due, func() error {
 		_, err := w.api.Databases.UpgradeMajorVersion(ctx, id, &godo.UpgradeVersionRequest{Version: version})
@@ -226,6 +225,9 @@ func (r databaseDriver) describe(ctx context.Context, a *account, d *godo.Databa
 	c := databaseConfig{Database: infra.Database{
 		Common: infra.Common{Region: d.RegionSlug}, Engine: engine, Version: d.VersionSlug, NodeCount: d.NumNodes, StorageGiB: int(d.StorageSizeMib >> 10),
 	}}
+	if asked.Version != "" && isVersion(d.VersionSlug, asked.Version) {
+		c.Version = asked.Version
+	}
 	c.Specific.ProjectID = asked.Specific.ProjectID
 	sizing := databaseConfig{Database: infra.Database{Engine: engine}}.sizing()
 	c.Size, c.Specific.Size = sizeWords(sizing, d.SizeSlug, asked.Size, asked.Specific.Size, clusterSize)

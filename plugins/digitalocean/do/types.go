@@ -12,6 +12,7 @@ func types() []kind {
 		dns(),
 		droplets(),
 		firewalls(),
+		kubernetes(),
 		volumes(),
 		vpcs(),
 	}
