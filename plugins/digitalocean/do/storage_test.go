@@ -18,7 +18,8 @@ import (
 // spaces is the S3 API as somebody else uses it.
 func (c *cloud) spaces() *store {
 	c.t.Helper()
-	s, err := c.p.(*provider).account.Load().store(c.t.Context(), region)
+	a := c.p.(*provider).account.Load()
+	s, err := a.store(c.t.Context(), a.region)
 	if err != nil {
 		c.t.Fatal(err)
 	}
