@@ -112,14 +112,18 @@ func TestLoadBalancer(t *testing.T) {
 		t.Errorf("name %s", got)
 	}
 	// The claim has moved with the name: the old one is free again.
-	other := c.make(infra.TypeLoadBalancer, "lb", `{"rules":[{"protocol":"tcp","port":443,"target_port":8080}]}`)
-	other.remove()
-	lb.remove()
-	cert.remove()
-	if _, err := c.api.Domains.Delete(t.Context(), "tls.example"); err != nil {
+	if _, _, err := c.api.LoadBalancers.Create(t.Context(), &godo.LoadBalancerRequest{Name: "lb", Region: region, Tag: "web", ForwardingRules: []godo.ForwardingRule{{EntryProtocol: "tcp", EntryPort: 22, TargetProtocol: "tcp", TargetPort: 22}}}); err != nil {
 		t.Fatal(err)
 	}
-	c.empty()
+	listed, err := c.p.(sdk.Lister).List(t.Context(), &sdk.ListRequest{Type: infra.TypeLoadBalancer, Project: "shop"})
+	if err != nil || len(listed.Resources) != 1 || listed.Resources[0].Name != "lb-2" {
+		t.Errorf("listed: %+v %v", listed, err)
+	}
+	lb.remove()
+	cert.remove()
+	if left := c.fake.Remaining(); !slices.Equal(left, []string{"domain tls.example", "load_balancer lb"}) {
+		t.Errorf("left over: %v", left)
+	}
 }
 
 func pemPair(t *testing.T) (certificate, key string) {

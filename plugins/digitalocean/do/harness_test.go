@@ -113,6 +113,7 @@ type made struct {
 	c       *cloud
 	typ     string
 	name    string
+	module  string
 	id      string
 	config  string
 	outputs sdk.Outputs
@@ -145,7 +146,7 @@ func (c *cloud) createRequest(typ, name, config string) *sdk.CreateRequest {
 // try makes a resource, and says how that went.
 func (c *cloud) try(typ, name, config string) (*made, error) {
 	c.t.Helper()
-	m := &made{c: c, typ: typ, name: name, config: config, heard: &heard{}}
+	m := &made{c: c, typ: typ, name: name, module: name, config: config, heard: &heard{}}
 	res, err := c.p.Create(c.t.Context(), c.createRequest(typ, name, config), m.heard)
 	if res != nil {
 		m.id, m.outputs = res.ID, res.Outputs
@@ -175,7 +176,7 @@ func (m *made) prior() *sdk.Prior {
 
 func (m *made) read() *sdk.ReadResponse {
 	m.c.t.Helper()
-	res, err := m.c.p.Read(m.c.t.Context(), &sdk.ReadRequest{Type: m.typ, ID: m.id, Name: m.name, Ownership: owner(m.name), Prior: m.prior()})
+	res, err := m.c.p.Read(m.c.t.Context(), &sdk.ReadRequest{Type: m.typ, ID: m.id, Name: m.name, Ownership: owner(m.module), Prior: m.prior()})
 	if err != nil {
 		m.c.t.Fatalf("read %s %s: %v", m.typ, m.name, err)
 	}
@@ -223,7 +224,7 @@ func (m *made) drifts(keys ...string) {
 // change updates a resource.
 func (m *made) tryChange(config string) error {
 	res, err := m.c.p.Update(m.c.t.Context(), &sdk.UpdateRequest{
-		Type: m.typ, ID: m.id, Name: m.name, Ownership: owner(m.name), Prior: m.prior(), Config: m.c.config(m.typ, config), IdempotencyKey: "change",
+		Type: m.typ, ID: m.id, Name: m.name, Ownership: owner(m.module), Prior: m.prior(), Config: m.c.config(m.typ, config), IdempotencyKey: "change",
 		Deadline: time.Now().Add(time.Minute),
 	}, m.heard)
 	if err != nil {
@@ -245,7 +246,7 @@ func (m *made) change(config string) {
 
 func (m *made) tryRemove() error {
 	_, err := m.c.p.Delete(m.c.t.Context(), &sdk.DeleteRequest{
-		Type: m.typ, ID: m.id, Name: m.name, Ownership: owner(m.name), Prior: m.prior(), IdempotencyKey: "delete", Deadline: time.Now().Add(time.Minute),
+		Type: m.typ, ID: m.id, Name: m.name, Ownership: owner(m.module), Prior: m.prior(), IdempotencyKey: "delete", Deadline: time.Now().Add(time.Minute),
 	}, m.heard)
 	return err
 }

@@ -37,7 +37,7 @@ func TestVPC(t *testing.T) {
 	if err != nil || v.Name != "net-2" {
 		t.Errorf("renamed: %+v %v", v, err)
 	}
-	if _, o := ownerOf(v.Description); o == nil || *o != owner("net-2") {
+	if _, o := ownerOf(v.Description); o == nil || *o != owner("net") {
 		t.Errorf("the owner is %v", o)
 	}
 	net.remove()

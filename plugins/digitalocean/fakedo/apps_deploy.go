@@ -29,6 +29,7 @@ func (s *Server) deploy(o *object, cause string) doc {
 	for _, d := range o.parts["deployments"] {
 		if !ended(d) {
 			d["phase"] = "SUPERSEDED"
+			s.discard(o, d)
 		}
 	}
 	spec := deepCopy(sub(o.doc, "spec"))
@@ -124,14 +125,19 @@ func (r *run) to(phase string) func(time.Time) {
 		if ended(r.dep) {
 			return
 		}
+		if str(r.dep, "phase") == "DEPLOYING" {
+			r.deployed()
+		}
 		if r.fault != nil && r.fault.Phase == str(r.dep, "phase") {
 			phase = "ERROR"
+			r.s.discard(r.app, r.dep)
 		}
 		if phase == "ACTIVE" {
 			if old := r.s.active(r.app); old != nil {
 				old["phase"] = "SUPERSEDED"
 			}
 			r.s.live(r.app, now)
+			r.s.settle(r.app, r.dep)
 		}
 		r.dep["phase"], r.dep["phase_last_updated_at"], r.dep["updated_at"] = phase, stamp(now), stamp(now)
 		r.show()
@@ -273,6 +279,7 @@ func (s *Server) cancelDeployment(c *call, o *object) reply {
 		return problem(http.StatusBadRequest, "the deployment has ended")
 	}
 	d["phase"] = "CANCELED"
+	s.discard(o, d)
 	return ok(doc{"deployment": d})
 }
 
@@ -291,7 +298,7 @@ func (s *Server) deploymentLogs(c *call, o *object) reply {
 	for _, p := range components(sub(dep, "spec")) {
 		if only == "" || only == p.name {
 			known = true
-			lines = append(lines, s.lines(dep, p.name, c.query.Get("type"))...)
+			lines = append(lines, s.lines(o.id, dep, p.name, c.query.Get("type"))...)
 		}
 	}
 	if kind := c.query.Get("type"); c.query.Get("follow") != "true" && (kind == "RUN" || kind == "UNSPECIFIED") && dep["phase"] == "ACTIVE" {
@@ -320,7 +327,7 @@ func (s *Server) deploymentLogs(c *call, o *object) reply {
 }
 
 // lines is what a component said in a stage of its life.
-func (s *Server) lines(dep doc, name, kind string) []string {
+func (s *Server) lines(app string, dep doc, name, kind string) []string {
 	at := func(text string) string { return fmt.Sprintf("%s %s %s", name, str(dep, "updated_at"), text) }
 	phase := str(dep, "phase")
 	f := s.failing[str(dep, "id")]
@@ -342,6 +349,9 @@ func (s *Server) lines(dep doc, name, kind string) []string {
 			return []string{at("deployed")}
 		}
 	case "RUN", "UNSPECIFIED", "":
+		if s.opts.World != nil && !failing {
+			return each(at, s.opts.World.Lines(app, str(dep, "id"), name), "")
+		}
 		if failing && f.Phase == "DEPLOYING" {
 			return each(at, f.Lines, "container exited with code 1")
 		}
@@ -353,7 +363,7 @@ func (s *Server) lines(dep doc, name, kind string) []string {
 }
 
 func each(at func(string) string, lines []string, otherwise string) (out []string) {
-	if len(lines) == 0 {
+	if len(lines) == 0 && otherwise != "" {
 		lines = []string{otherwise}
 	}
 	for _, l := range lines {

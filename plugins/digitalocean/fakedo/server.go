@@ -45,6 +45,8 @@ type Options struct {
 	// CheckImages makes a deployment fail whose image is not in the
 	// account's registry.
 	CheckImages bool
+	// World makes clusters and apps real; nil leaves them on paper.
+	World World
 }
 
 // Server is the fake. It is an http.Handler.
@@ -63,7 +65,7 @@ type Server struct {
 	nextInt    int
 	shelves    map[string]*shelf
 	leaving    []leaving
-	ciphers    map[string]bool
+	ciphers    map[string]string // what is hidden, by its cipher
 	logs       map[string][]string
 	follows    map[string]liveLog
 	spoken     chan struct{}     // closed when somebody says something
@@ -88,7 +90,7 @@ func New(o Options) *Server {
 	s := &Server{
 		opts: o, now: o.Clock.Now(),
 		random: rand.New(rand.NewPCG(o.Seed, 1)), dice: rand.New(rand.NewPCG(o.Seed, 2)),
-		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]bool{}, logs: map[string][]string{}, follows: map[string]liveLog{}, spoken: make(chan struct{}), everMade: map[string]int{}, failing: map[string]*Fault{},
+		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]string{}, logs: map[string][]string{}, follows: map[string]liveLog{}, spoken: make(chan struct{}), everMade: map[string]int{}, failing: map[string]*Fault{},
 		limitLeft: rateLimit,
 	}
 	s.registry = newDataPlane()
