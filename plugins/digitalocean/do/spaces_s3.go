@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -190,15 +191,9 @@ func s3Refusal(status int, body []byte, doing string) error {
 func unknownKey(err error) bool { return faultCode(err) == "InvalidAccessKeyId" }
 
 func faultCode(err error) string {
-	for err != nil {
-		if f, ok := err.(*s3Fault); ok {
-			return f.Code
-		}
-		u, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return ""
-		}
-		err = u.Unwrap()
+	var f *s3Fault
+	if errors.As(err, &f) {
+		return f.Code
 	}
 	return ""
 }
