@@ -118,7 +118,8 @@ func (s *store) do(ctx context.Context, r s3Request, doing string) ([]byte, erro
 	pause := backoff{s.a.poll / 2, 8 * s.a.poll}
 	for attempt := 1; ; attempt++ {
 		data, err := s.once(ctx, r, doing)
-		if !ambiguous(err) && !unknownKey(err) || attempt == attempts {
+		passes := ambiguous(err) || unknownKey(err) || sdk.CodeOf(err) == sdk.CodeRateLimited
+		if !passes || attempt == attempts {
 			return data, err
 		}
 		if err := s.a.clock.Sleep(ctx, pause.wait()); err != nil {
