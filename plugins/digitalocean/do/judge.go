@@ -145,7 +145,7 @@ func (t *typed[C, T]) readback(recorded sdk.Config, want *C, have C) (sdk.Config
 	if err != nil {
 		return sdk.Config{}, err
 	}
-	walker, err := sdk.SchemaWalker(sdk.MustSchema[C]())
+	walker, err := sdk.SchemaWalker(t.configSchema())
 	if err != nil {
 		return sdk.Config{}, err
 	}

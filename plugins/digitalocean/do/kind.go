@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/gocodealone/wfctl/sdk"
@@ -12,6 +13,7 @@ import (
 // kind is one resource type, as the provider sees it. typed is the only one
 // that implements it; the interface hides its type parameters.
 type kind interface {
+	typeName() string
 	schema() sdk.ResourceSchema
 	sizes() map[string]string
 	validate(req *sdk.ValidateRequest) []sdk.Diagnostic
@@ -123,6 +125,11 @@ type typed[C, T any] struct {
 	canonical func(c *C)
 
 	api driver[C, T]
+
+	made struct {
+		once   sync.Once
+		schema json.RawMessage
+	}
 }
 
 // work is one create or update.
@@ -154,10 +161,19 @@ func (w *work[C]) warn(path sdk.Path, hint, message string) {
 
 func (t *typed[C, T]) sizes() map[string]string { return t.sizing }
 
+func (t *typed[C, T]) typeName() string { return t.name }
+
+// configSchema is the JSON Schema of the configuration. It takes a while to
+// make, and every read asks for it.
+func (t *typed[C, T]) configSchema() json.RawMessage {
+	t.made.once.Do(func() { t.made.schema = sdk.MustSchema[C]() })
+	return t.made.schema
+}
+
 func (t *typed[C, T]) schema() sdk.ResourceSchema {
 	seconds := func(d time.Duration) int { return int(d / time.Second) }
 	return sdk.ResourceSchema{
-		Name: t.name, Description: t.description, Config: sdk.MustSchema[C](), Outputs: t.out, DependsOn: t.dependsOn,
+		Name: t.name, Description: t.description, Config: t.configSchema(), Outputs: t.out, DependsOn: t.dependsOn,
 		IDFormat: t.idFormat, NameFormat: t.nameFormat, NameMax: t.nameMax,
 		CreateTimeout: seconds(t.limits.create), UpdateTimeout: seconds(t.limits.update), DeleteTimeout: seconds(t.limits.remove),
 	}
