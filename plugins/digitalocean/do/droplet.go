@@ -320,7 +320,8 @@ func (r dropletDriver) mount(ctx context.Context, w *work[dropletConfig], d *god
 		}
 		w.progress("attach the volume " + w.config.Volumes[i])
 		action, _, err := w.api.StorageActions.Attach(ctx, id, d.ID)
-		if err := w.volumeDone(ctx, id, action, said(err, "attach the volume "+w.config.Volumes[i]), w.limit); err != nil {
+		err = w.volumeDone(ctx, id, action, said(err, "attach the volume "+w.config.Volumes[i]), w.limit)
+		if err != nil && !w.mounted(ctx, id, d.ID, true) {
 			return err
 		}
 	}
@@ -337,11 +338,19 @@ func (r dropletDriver) mount(ctx context.Context, w *work[dropletConfig], d *god
 		}
 		w.progress("detach the volume " + id)
 		action, _, err := w.api.StorageActions.DetachByDropletID(ctx, id, d.ID)
-		if err := w.volumeDone(ctx, id, action, said(err, "detach the volume "+id), w.limit); err != nil {
+		err = w.volumeDone(ctx, id, action, said(err, "detach the volume "+id), w.limit)
+		if err != nil && !w.mounted(ctx, id, d.ID, false) {
 			return err
 		}
 	}
 	return nil
+}
+
+// mounted tells whether a volume is attached, or not, as it should be: a
+// request whose answer was lost may have done it.
+func (a *account) mounted(ctx context.Context, volume string, droplet int, want bool) bool {
+	v, _, err := a.api.Storage.GetVolume(ctx, volume)
+	return err == nil && slices.Contains(v.DropletIDs, droplet) == want
 }
 
 // ids resolves a list of references to things of one kind.

@@ -145,7 +145,7 @@ func (t *typed[C, T]) readback(recorded sdk.Config, want *C, have C) (sdk.Config
 	if err != nil {
 		return sdk.Config{}, err
 	}
-	walker, err := sdk.SchemaWalker(sdk.MustSchema[C]())
+	walker, err := t.walker()
 	if err != nil {
 		return sdk.Config{}, err
 	}
@@ -164,6 +164,18 @@ func (t *typed[C, T]) readback(recorded sdk.Config, want *C, have C) (sdk.Config
 	}
 	t.reword(out, recorded, meant, found, walker)
 	return sdk.Config{JSON: raw(out)}, nil
+}
+
+// walker reads the schema of the configuration, once.
+func (t *typed[C, T]) walker() (*sdk.Walker, error) {
+	t.walkOnce.Do(func() { t.walks, t.walkErr = sdk.SchemaWalker(t.config()) })
+	return t.walks, t.walkErr
+}
+
+// config is the JSON Schema of the configuration, made once.
+func (t *typed[C, T]) config() json.RawMessage {
+	t.schemaOnce.Do(func() { t.configSchema = sdk.MustSchema[C]() })
+	return t.configSchema
 }
 
 // reword replaces what means the same as what is recorded, and adds what is

@@ -3,6 +3,7 @@ package do
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/gocodealone/wfctl/sdk"
@@ -120,6 +121,11 @@ type typed[C, T any] struct {
 	canonical func(c *C)
 
 	api driver[C, T]
+
+	schemaOnce, walkOnce sync.Once
+	configSchema         json.RawMessage
+	walks                *sdk.Walker
+	walkErr              error
 }
 
 // work is one create or update.
@@ -148,7 +154,7 @@ func (t *typed[C, T]) sizes() map[string]string { return t.sizing }
 func (t *typed[C, T]) schema() sdk.ResourceSchema {
 	seconds := func(d time.Duration) int { return int(d / time.Second) }
 	return sdk.ResourceSchema{
-		Name: t.name, Description: t.description, Config: sdk.MustSchema[C](), Outputs: t.out, DependsOn: t.dependsOn,
+		Name: t.name, Description: t.description, Config: t.config(), Outputs: t.out, DependsOn: t.dependsOn,
 		IDFormat: t.idFormat, NameFormat: t.nameFormat, NameMax: t.nameMax,
 		CreateTimeout: seconds(t.limits.create), UpdateTimeout: seconds(t.limits.update), DeleteTimeout: seconds(t.limits.remove),
 	}
