@@ -273,7 +273,7 @@ func (w *work) remove(ctx context.Context, rec resource.Record) error {
 		return err
 	})
 	if err != nil && !sdk.IsNotFound(err) {
-		failure := w.explain(ctx, provider, rec.ID, "delete", err)
+		failure := w.undeleted(ctx, provider, rec.ID, err)
 		if in.Key == "" || ctx.Err() != nil {
 			return failure
 		}

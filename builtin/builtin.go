@@ -28,18 +28,19 @@ func Kinds() engine.Kinds {
 			"local":   func(engine.Host) sdk.Provider { return local.New(local.Options{}) },
 			"project": newProject,
 		}),
-		Backends:  backends(),
-		Sealing:   sealing(),
-		Sinks:     sinks(),
-		Store:     openStore,
-		Events:    openEvents,
-		Trace:     openTrace,
-		Steps:     steps,
-		Component: func(ctx context.Context) error { return golang.Serve(ctx, os.Stdin, os.Stdout) },
-		Supervise: func(ctx context.Context, args []string) error { return local.Supervise(ctx, args, os.Stderr) },
+		Backends:   backends(),
+		Sealing:    sealing(),
+		Sinks:      sinks(),
+		Registries: registries(),
+		Store:      openStore,
+		Events:     openEvents,
+		Trace:      openTrace,
+		Steps:      steps,
+		Component:  func(ctx context.Context) error { return golang.Serve(ctx, os.Stdin, os.Stdout) },
+		Supervise:  func(ctx context.Context, args []string) error { return local.Supervise(ctx, args, os.Stderr) },
 	}
 }
 
 func newProject(h engine.Host) sdk.Provider {
-	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, Sinks: h.Sinks, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
+	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
 }

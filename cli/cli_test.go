@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,11 +12,18 @@ import (
 
 	"github.com/gocodealone/wfctl/builtin"
 	"github.com/gocodealone/wfctl/cli"
+	"github.com/gocodealone/wfctl/internal/fakecloud"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"wfctl": func() { os.Exit(cli.Main(builtin.Kinds(), os.Args[1:])) },
+		"cloud": func() {
+			if err := fakecloud.Tool(os.Stdout, os.Args[1:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
 	})
 }
 
@@ -23,6 +31,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	made := &programs{t: t, dir: t.TempDir(), done: map[string][]byte{}}
 	github := &githubs{t: t, running: map[string]*scriptGitHub{}}
+	registries := &scriptRegistries{t: t, running: map[string]*scriptRegistry{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -30,6 +39,7 @@ func TestScripts(t *testing.T) {
 		Setup:               isolate,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip,
+			"registrystart": registries.start, "registryhas": registries.has, "registryreceived": registries.received, "registryfails": registries.fails,
 			"githubstart": github.start, "githubhas": github.has, "githubwrote": github.wrote, "githubfails": github.fails, "githuboverwrite": github.overwrite,
 		},
 	})

@@ -6,10 +6,12 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/gocodealone/wfctl/deliver"
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/kind"
+	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/secret"
 	"github.com/gocodealone/wfctl/state"
@@ -40,6 +42,8 @@ type Kinds struct {
 	Sealing Sealing
 	// Sinks are the stores that secrets are brought to, by type.
 	Sinks kind.Set[secret.Kind]
+	// Registries are the types of container registries.
+	Registries kind.Set[registry.Kind]
 	// Store opens a store that secrets are read from, by type.
 	Store func(typ string, options json.RawMessage, h secret.Host) (SecretStore, error)
 }
@@ -63,6 +67,11 @@ type Host struct {
 	Secrets *secret.Redactor
 	// Sinks are where secrets are brought to.
 	Sinks *deliver.Sinks
+	// Registries are where images are brought to.
+	Registries func() (*registry.Set, error)
+	// Held tells whether an image's registries have it, so that it need not be
+	// on this machine.
+	Held func(image, digest string) bool
 }
 
 // Backend opens a state backend.
@@ -72,6 +81,9 @@ type Backend struct {
 	Open   func(ctx context.Context, req BackendRequest) (state.Driver, error)
 	// Here: what it keeps is on this machine alone.
 	Here bool
+	// SetAside puts storage that cannot be read at all out of the way and
+	// returns where it is; nil where there is no such thing.
+	SetAside func(req BackendRequest, now time.Time) (string, error)
 }
 
 // BackendRequest says whose state to open where.

@@ -40,6 +40,7 @@ type account struct {
 
 	spacesEndpoint, spacesKeyID string
 	spacesSecret                sdk.Sensitive
+	access                      spacesAccess
 	// transport reaches what is not the API: Spaces, logs.
 	transport http.RoundTripper
 }

@@ -19,7 +19,7 @@ type fixture struct {
 
 // fixtures has one for each type; a line for each.
 func fixtures() []fixture {
-	return []fixture{
+	return append([]fixture{
 		balancerFixture(),
 		cacheFixture(),
 		certificateFixture(),
@@ -30,7 +30,7 @@ func fixtures() []fixture {
 		kubernetesFixture(),
 		volumeFixture(),
 		vpcFixture(),
-	}
+	}, platformFixtures()...)
 }
 
 // Every type keeps to the contract, in process and over the wire.

@@ -110,7 +110,7 @@ func holdsAny(message string, words ...string) bool {
 
 // isTaken tells whether a refusal is about a name that is in use.
 func isTaken(message string) bool {
-	return holdsAny(message, "already been taken", "already exists", "name is not available", "duplicate name", "name is already in use", "already taken", "is already in use on your account")
+	return holdsAny(message, "already been taken", "already exists", "name is not available", "duplicate name", "name is already in use", "already taken", "is already in use on your account", "name is not unique")
 }
 
 // isBusy tells whether a refusal is about something that passes: a member that

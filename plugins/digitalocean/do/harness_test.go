@@ -71,7 +71,7 @@ func newProvider(t testing.TB, fake *fakedo.Server) sdk.Provider {
 func configureFor(fake *fakedo.Server) *sdk.ConfigureRequest {
 	return &sdk.ConfigureRequest{
 		Project: "shop", Environment: "staging",
-		Config: sdk.Config{JSON: raw(map[string]any{"token": fakedo.Token, "api_url": fake.URL, "region": region}), Sensitive: []sdk.Path{"/token"}},
+		Config: sdk.Config{JSON: raw(map[string]any{"token": fakedo.Token, "api_url": fake.URL, "region": region, "spaces_endpoint": fake.URL + fakedo.SpacesPath}), Sensitive: []sdk.Path{"/token"}},
 	}
 }
 

@@ -105,7 +105,7 @@ func (t *typed[C, T]) remarks(cfg sdk.Config, c C) []sdk.Diagnostic {
 	var list []sdk.Diagnostic
 	set := keys(cfg)
 	var size string
-	if json.Unmarshal(set["size"], &size) == nil && t.sizing[size] != "" && t.ignored["size"] == "" {
+	if json.Unmarshal(set["size"], &size) == nil && t.sizing[size] != "" && t.ignored["size"] == "" && !t.sizesNoted {
 		list = append(list, note("/size", "size %s is %s", size, t.sizing[size]))
 	}
 	for _, key := range sortedKeys(set) {
@@ -184,7 +184,7 @@ func (t *typed[C, T]) reword(out map[string]json.RawMessage, recorded sdk.Config
 	for key, written := range keys(recorded) {
 		path := sdk.Path("").Child(key)
 		switch {
-		case walker.Sensitive(path), walker.WriteOnly(path), t.ignored[key] != "", slices.Contains(t.untold, key), strings.Contains(string(written), fingerprint):
+		case walker.Sensitive(path), walker.WriteOnly(path), t.ignored[key] != "", slices.Contains(t.untold, key), strings.HasPrefix(string(written), "{"+fingerprint):
 			delete(out, key) // it cannot be told
 		case string(meant[key]) == string(found[key]):
 			out[key] = written

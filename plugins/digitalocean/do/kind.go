@@ -1,6 +1,7 @@
 package do
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"sync"
@@ -99,6 +100,8 @@ type typed[C, T any] struct {
 	// sizing maps xs to xl to the platform's words; sized says whether a
 	// configuration uses them.
 	sizing map[string]string
+	// sizesNoted says that notes tells the real sizes itself.
+	sizesNoted bool
 	// ignored are the keys that have no effect here, and why.
 	ignored map[string]string
 	// untold are keys that the platform never tells.
@@ -134,6 +137,8 @@ type work[C any] struct {
 	name   string
 	owner  sdk.Ownership
 	config C
+	// source is what config was decoded from: it knows what is sensitive.
+	source sdk.Config
 	// prior is the configuration before, as far as it is known; nil for a
 	// create.
 	prior  *C
@@ -141,6 +146,10 @@ type work[C any] struct {
 	limit  time.Duration
 	// fresh says that it was made by this call, as config says.
 	fresh bool
+	// asked is what converge has asked for, for when it starts again.
+	asked string
+	// keep are identifiers of others with the same name.
+	keep []string
 }
 
 func (w *work[C]) progress(message string) { w.report.Progress(message, -1) }
@@ -176,10 +185,13 @@ func hidden(name, typ, description string) sdk.OutputSchema {
 	return sdk.OutputSchema{Name: name, Type: typ, Description: description, Sensitive: true}
 }
 
+// raw is JSON that is written as people write it: < and > stay what they are.
 func raw(v any) json.RawMessage {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil {
 		return json.RawMessage("null")
 	}
-	return b
+	return bytes.TrimSpace(b.Bytes())
 }

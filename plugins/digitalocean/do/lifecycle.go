@@ -25,7 +25,7 @@ func (t *typed[C, T]) create(ctx context.Context, a *account, req *sdk.CreateReq
 	if err != nil {
 		return nil, err
 	}
-	w := &work[C]{account: a, name: req.Name, owner: req.Ownership, config: c, report: report, limit: t.limits.create}
+	w := &work[C]{account: a, name: req.Name, owner: req.Ownership, config: c, source: req.Config, report: report, limit: t.limits.create}
 	have, err := t.ours(ctx, w, req.Except)
 	if err == nil && have == nil {
 		have, err = t.make(ctx, w, req.Except)
@@ -157,6 +157,7 @@ func (t *typed[C, T]) make(ctx context.Context, w *work[C], except []string) (*T
 		}
 		code := sdk.CodeOf(err)
 		if !ambiguous(err) && code != sdk.CodeAlreadyExists {
+			t.unstake(ctx, w)
 			return nil, err
 		}
 		found, lookErr := t.appeared(ctx, w, except)
@@ -166,9 +167,23 @@ func (t *typed[C, T]) make(ctx context.Context, w *work[C], except []string) (*T
 		case found != nil:
 			w.fresh = code != sdk.CodeAlreadyExists
 			return found, nil
-		case code == sdk.CodeAlreadyExists || attempt == makes:
+		case code == sdk.CodeAlreadyExists:
+			t.unstake(ctx, w) // somebody else's, in another account
+			return nil, err
+		case attempt == makes:
 			return nil, err
 		}
+	}
+}
+
+// unstake gives up the claim on what was refused: it would cover what somebody
+// else makes under the name.
+func (t *typed[C, T]) unstake(ctx context.Context, w *work[C]) {
+	if t.claim == "" {
+		return
+	}
+	if err := w.giveUp(ctx, t.claimFor(w)); err != nil {
+		w.warn("", "remove the tag "+t.claimFor(w).tag(), "the note of who owns the "+t.what+" "+w.name+" is left over: "+err.Error())
 	}
 }
 
@@ -237,7 +252,7 @@ func (t *typed[C, T]) update(ctx context.Context, a *account, req *sdk.UpdateReq
 	if err != nil {
 		return nil, err
 	}
-	w := &work[C]{account: a, name: req.Name, owner: req.Ownership, config: c, report: report, limit: t.limits.update}
+	w := &work[C]{account: a, name: req.Name, owner: req.Ownership, config: c, source: req.Config, report: report, limit: t.limits.update}
 	if f := t.api.facts(have); t.claim != "" && !t.tagged && t.keyOf(w) != t.keyOfFacts(f) {
 		// The new name is claimed before it is given.
 		if err := a.stake(ctx, t.claimFor(w)); err != nil {

@@ -189,9 +189,11 @@ func (p *provider) Delete(ctx context.Context, req *sdk.DeleteRequest, report sd
 }
 
 // Close implements sdk.Closer: connections are kept for the next request.
-func (p *provider) Close(context.Context) error {
-	if a := p.account.Load(); a != nil {
-		a.close()
+func (p *provider) Close(ctx context.Context) error {
+	a := p.account.Load()
+	if a == nil {
+		return nil
 	}
-	return nil
+	defer a.close()
+	return a.leave(ctx)
 }

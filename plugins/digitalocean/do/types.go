@@ -4,7 +4,7 @@ import "github.com/gocodealone/wfctl/sdk/infra"
 
 // types is the table of all resource types.
 func types() []kind {
-	return []kind{
+	return append([]kind{
 		balancers(),
 		caches(),
 		certificates(),
@@ -15,7 +15,7 @@ func types() []kind {
 		kubernetes(),
 		volumes(),
 		vpcs(),
-	}
+	}, platformTypes()...)
 }
 
 // unsupported are the portable types that the platform has not, and what to
