@@ -54,6 +54,7 @@ func droplets() kind {
 		sizing:    machines(),
 		untold:    []string{"ssh_keys", "user_data"},
 		renames:   true,
+		guest:     refDroplet,
 		limits:    limits{10 * time.Minute, 20 * time.Minute, 10 * time.Minute},
 		check:     checkDroplet,
 		notes:     noteDroplet,
@@ -266,9 +267,6 @@ func (r dropletDriver) converge(ctx context.Context, w *work[dropletConfig], hav
 	}
 	tags := mergedTags(d.Tags, w.owner, w.config.Specific.Tags, before)
 	if err := w.retag(ctx, "droplet", strconv.Itoa(d.ID), d.Tags, tags); err != nil {
-		return d, err
-	}
-	if err := w.introduce(ctx, refDroplet, strconv.Itoa(d.ID), w.name, w.owner); err != nil {
 		return d, err
 	}
 	return r.get(ctx, w.account, strconv.Itoa(d.ID))

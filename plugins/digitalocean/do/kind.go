@@ -108,7 +108,9 @@ type typed[C, T any] struct {
 	untold []string
 	// renames says that a new name is given in place.
 	renames bool
-	limits  limits
+	// guest is what a database calls it that lets it in; see introduce.
+	guest  string
+	limits limits
 
 	// check finds what the JSON Schema cannot say. It copes with zero values
 	// in the place of what is not known.
