@@ -102,9 +102,12 @@ func (b *bench) persist(args ...string) string {
 // resource name, %[3]d a number that changes with its version.
 var shapes = []struct{ name, needs, yaml string }{
 	{"net", "", "type: infra.vpc\n    config: {provider: cloud, name: %[2]s, description: 'version %[3]d'}"},
+	{"db", "net", "type: infra.database\n    config: {provider: cloud, name: %[2]s, engine: postgres, size: s, databases: [guests], users: [guest], vpc_ref: '${{ modules.net.outputs.id }}', maintenance: {day: monday, hour: '0%[3]d:00'}}"},
+	{"cache", "net", "type: infra.cache\n    config: {provider: cloud, name: %[2]s, engine: valkey, size: s, vpc_ref: '${{ modules.net.outputs.id }}', maintenance: {day: sunday, hour: '0%[3]d:00'}}"},
 	{"machine", "net", "type: infra.droplet\n    config: {provider: cloud, name: %[2]s, image: debian-12-x64, size: s, vpc_ref: '${{ modules.net.outputs.id }}'}"},
 	{"disk", "", "type: infra.volume\n    config: {provider: cloud, name: %[2]s, size_gib: 1%[3]d}"},
 	{"wall", "machine", "type: infra.firewall\n    config: {provider: cloud, name: %[2]s, targets: ['${{ modules.machine.name }}'], inbound: [{protocol: tcp, ports: '2%[3]d', sources: [10.0.0.0/8]}]}"},
+	{"web", "db", "type: infra.container_service\n    config: {provider: cloud, name: %[2]s, image: 'docker.io/acme/web:%[3]d', http_port: 8080, env_vars: {DATABASE_URL: '${{ modules.db.outputs.connection_url }}', VERSION: 'v%[3]d'}}"},
 	{"names", "", "type: infra.dns\n    config: {provider: cloud, zone: %[2]s.example.com, name: %[2]s.example.com, records: [{type: A, name: www, value: 192.0.2.%[3]d, ttl: 300}]}"},
 }
 
