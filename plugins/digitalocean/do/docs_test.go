@@ -1,7 +1,9 @@
 package do
 
 import (
+	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,80 +16,56 @@ import (
 
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
-// What the manual shows is valid.
-func TestManual(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/digitalocean.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// What the manual shows is right.
+func TestExamplesOfTheManual(t *testing.T) {
 	c := newCloud(t, fakedo.Options{})
-	blocks := yamlBlock.FindAllStringSubmatch(string(text), -1)
-	for _, block := range blocks {
-		var file struct {
-			Modules []struct {
-				Name, Type string
-				Config     map[string]any
-			}
-		}
-		if err := yaml.Unmarshal([]byte(block[1]), &file); err != nil {
+	pages, err := filepath.Glob("../../../docs/digitalocean*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal("there is no manual")
+	}
+	tried := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range file.Modules {
-			delete(m.Config, "provider")
-			config := sdk.Config{JSON: raw(m.Config)}
-			if m.Type == "iac.provider" {
-				if _, err := sdk.Decode[settings](config); err != nil {
-					t.Errorf("%s: %v", m.Name, err)
+		for _, block := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
+			var file struct {
+				Modules []struct {
+					Name, Type string
+					Config     map[string]any
 				}
-				continue
 			}
-			res, err := c.p.Validate(t.Context(), &sdk.ValidateRequest{Type: m.Type, Name: m.Name, Config: config})
-			if err != nil || len(res.Diagnostics) > 0 {
-				t.Errorf("%s: %v %v", m.Name, res, err)
+			if err := yaml.Unmarshal([]byte(block[1]), &file); err != nil {
+				t.Errorf("%s: %v in\n%s", page, err, block[1])
+			}
+			for _, m := range file.Modules {
+				if !strings.HasPrefix(m.Type, "infra.") {
+					continue
+				}
+				name := m.Name
+				if n, ok := m.Config["name"].(string); ok {
+					name = n
+				}
+				delete(m.Config, "name")
+				delete(m.Config, "provider")
+				config, err := json.Marshal(m.Config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res, err := c.p.Validate(t.Context(), &sdk.ValidateRequest{Type: m.Type, Name: name, Config: c.config(m.Type, string(config))})
+				if err != nil {
+					t.Errorf("%s, %s: %v", page, name, err)
+					continue
+				}
+				for _, d := range res.Diagnostics {
+					t.Errorf("%s, %s: %s: %s", page, name, d.Path, d.Message)
+				}
+				tried++
 			}
 		}
 	}
-	if len(blocks) < 3 {
-		t.Errorf("the manual has %d examples", len(blocks))
+	if tried < 5 {
+		t.Errorf("%d examples were tried", tried)
 	}
-	// Every key of provider_specific and every setting is in it.
-	for _, k := range types() {
-		for _, key := range specificKeys(t, k.schema()) {
-			if !strings.Contains(string(text), "`"+key+"`") && !isAppType(k.schema().Name) {
-				t.Errorf("%s: the manual lacks provider_specific.%s", k.schema().Name, key)
-			}
-		}
-	}
-	for _, key := range sortedKeys(properties(t, sdk.MustSchema[settings]())) {
-		if !strings.Contains(string(text), "`"+key+"`") {
-			t.Errorf("the manual lacks the setting %s", key)
-		}
-	}
-}
-
-// isAppType tells of types that digitalocean-apps.md is about.
-func isAppType(name string) bool {
-	for _, k := range platformTypes() {
-		if k.schema().Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-type schemaNode struct {
-	Properties map[string]schemaNode `yaml:"properties"`
-}
-
-func properties(t *testing.T, schema []byte) map[string]schemaNode {
-	t.Helper()
-	var n schemaNode
-	if err := yaml.Unmarshal(schema, &n); err != nil {
-		t.Fatal(err)
-	}
-	return n.Properties
-}
-
-func specificKeys(t *testing.T, s sdk.ResourceSchema) []string {
-	return sortedKeys(properties(t, s.Config)["provider_specific"].Properties)
 }
