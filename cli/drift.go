@@ -104,8 +104,9 @@ func (a *App) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import ADDRESS ID", Short: "Bring an existing resource under management", Args: cobra.ExactArgs(2),
 		Long: `Record an existing resource under the address of a module that the
-configuration declares. Nothing on the platform changes; the next plan shows
-where it differs from the configuration.
+configuration declares, and print the module as it would match. Nothing on the
+platform changes but the ownership tags; the next plan shows where it differs
+from the configuration. A module can also say ` + "`import: {id: ID}`" + ` itself.
 
 Exit status: 0 done; 1 failed; 2 refused or wrong usage.`,
 		Example: "  wfctl infra import db 9cc10173-e9ea-4176-9dbc-a4cee4c4ff30 --env staging",
@@ -119,17 +120,10 @@ Exit status: 0 done; 1 failed; 2 refused or wrong usage.`,
 				if a.flags.json {
 					return a.printJSON(rec)
 				}
-				_, err = fmt.Fprint(a.Stdout, importedYAML(rec))
-				return err
+				return ui.ImportedModule(a.Stdout, rec)
 			})
 		},
 	}
 	c.register(cmd)
 	return cmd
-}
-
-// importedYAML is the module that matches what was imported. A configuration
-// is JSON, which is YAML.
-func importedYAML(rec resource.Record) string {
-	return fmt.Sprintf("modules:\n  - name: %s\n    type: %s\n    config: %s\n", rec.Address, rec.Type, rec.Config)
 }
