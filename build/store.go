@@ -30,6 +30,20 @@ func NewStore(dir string) *Store { return &Store{dir: dir} }
 // Path is the folder of a name's OCI layout.
 func (s *Store) Path(name string) string { return filepath.Join(s.dir, name) }
 
+// Names lists the names that the store has images of.
+func (s *Store) Names() (names []string) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil // it has none
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
 // Find returns an image that the store holds whole; ok is false where it does
 // not.
 func (s *Store) Find(name, digest string) (img Image, ok bool, err error) {

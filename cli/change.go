@@ -18,6 +18,10 @@ type changeOptions struct {
 	command string
 	plan    engine.PlanOptions
 	consent consent
+	// build is what the command line says of images, images are the ones that
+	// it is about; none is all.
+	build  buildOptions
+	images []string
 	// saved is the file of `apply --plan`.
 	saved string
 	// planner makes the plan of a command that has its own.
@@ -35,11 +39,13 @@ func (a *App) change(ctx context.Context, o changeOptions) (err error) {
 	defer progress.Close()
 	eo := a.engineOptions()
 	eo.Events = progress
+	o.build.apply(&eo)
 	p, err := engine.Open(ctx, a.Kinds, eo)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close(context.WithoutCancel(ctx))) }()
+	o.plan.Targets = append(o.plan.Targets, imageTargets(p, o)...)
 	if o.saved == "" && !o.plan.Destroy { // a mistake in the file is found before the state is touched
 		if err := p.Validate(ctx); err != nil {
 			return err

@@ -24,7 +24,7 @@ var phases = []struct {
 	name  string
 	nodes engine.Nodes
 }{
-	{"build", engine.ImageNodes}, {"migrate", engine.MigrationNodes}, {"deploy", engine.ModuleNodes}, {"verify", engine.GateNodes},
+	{"build", engine.PushNodes}, {"migrate", engine.MigrationNodes}, {"deploy", engine.ModuleNodes}, {"verify", engine.GateNodes},
 }
 
 type ciOptions struct {

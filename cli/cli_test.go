@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	made := &programs{t: t, dir: t.TempDir(), done: map[string][]byte{}}
 	github := &githubs{t: t, running: map[string]*scriptGitHub{}}
+	registries := &scriptRegistries{t: t, running: map[string]*scriptRegistry{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -30,6 +31,7 @@ func TestScripts(t *testing.T) {
 		Setup:               isolate,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip,
+			"registrystart": registries.start, "registryhas": registries.has, "registryreceived": registries.received, "registryfails": registries.fails,
 			"githubstart": github.start, "githubhas": github.has, "githubwrote": github.wrote, "githubfails": github.fails, "githuboverwrite": github.overwrite,
 		},
 	})

@@ -15,7 +15,7 @@ import (
 func (a *App) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.initCommand(), a.upCommand(), a.downCommand(), a.validateCommand(), a.schemaCommand(), a.infraCommand(),
-		a.migrationsCommand(), a.buildCommand(), a.logsCommand(), pluginCommand(a.plugins(), a.pluginDevelopment()...), migrateCommand(a.plugins()), a.deployCommand(), a.ciCommand(), a.pipelineCommand(), a.runsCommand(), a.uiCommand(),
+		a.migrationsCommand(), a.buildCommand(), a.registryCommand(), a.logsCommand(), pluginCommand(a.plugins(), a.pluginDevelopment()...), migrateCommand(a.plugins()), a.deployCommand(), a.ciCommand(), a.pipelineCommand(), a.runsCommand(), a.uiCommand(),
 		a.doctorCommand(), a.versionCommand(), a.superviseCommand(), a.componentCommand(),
 	}
 }

@@ -87,18 +87,27 @@ func (w *Work) Import(ctx context.Context, addr resource.Address, id string) (re
 	return rec, w.session.Result(ctx, "", rec)
 }
 
-// Images are the outputs of the images that were built.
-func (w *Work) Images(ctx context.Context) ([]Output, error) {
+// Images are the outputs of the images that were built, and of their pushes.
+func (w *Work) Images(ctx context.Context, pushes bool) ([]Output, error) {
 	var all []Output
 	for _, rec := range w.Records() {
-		if nodeKind(rec.Address) != resource.ImagePrefix || rec.Deposed != "" {
+		kind := nodeKind(rec.Address)
+		if kind != resource.ImagePrefix && (kind != resource.PushPrefix || !pushes) || rec.Deposed != "" {
 			continue
 		}
 		outs, err := w.recordOutputs(ctx, rec, nil, OutputOptions{})
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, outs...)
+		for _, out := range outs {
+			if kind == resource.PushPrefix {
+				if out.Field == "digest" {
+					continue // it is the image's
+				}
+				out.Module = resource.ImagePrefix + out.Module[len(kind):]
+			}
+			all = append(all, out)
+		}
 	}
 	return all, nil
 }

@@ -66,6 +66,11 @@ type Host struct {
 	Secrets *secret.Redactor
 	// Sinks are where secrets are brought to.
 	Sinks *deliver.Sinks
+	// Registries are where images are brought to.
+	Registries func() (*registry.Set, error)
+	// Held tells whether an image's registries have it, so that it need not be
+	// on this machine.
+	Held func(image, digest string) bool
 }
 
 // Backend opens a state backend.

@@ -16,6 +16,7 @@ import (
 // Plan compares what is desired with what is recorded and, where resources
 // can change on their own or a refresh is asked for, with what is there.
 func (w *Work) Plan(ctx context.Context, o PlanOptions) (*plan.Plan, error) {
+	w.project.layouts = o.Nodes == ImageNodes
 	if !o.Destroy {
 		if err := w.project.Validate(ctx); err != nil {
 			return nil, err
@@ -75,13 +76,18 @@ func (w *Work) needBuilt(nodes []resource.Desired) error {
 	view := w.log.View()
 	for _, d := range nodes {
 		for _, ref := range d.Config().Refs() {
-			if nodeKind(ref.Address) != resource.ImagePrefix {
+			prefix := nodeKind(ref.Address)
+			if prefix != resource.ImagePrefix && prefix != resource.PushPrefix {
 				continue
 			}
 			if _, ok := view.Record(resource.Key{Address: ref.Address}); !ok {
-				name := string(ref.Address[len(resource.ImagePrefix):])
-				faults = append(faults, fault.New(fault.NotFound, "%q runs the image %q, which was not built yet for %q", d.Address(), name, w.project.Environment().Name()).
-					At(d.Pos()).WithHint("build it with `wfctl build --env %s --image %s`, or do everything with `wfctl up`", w.project.Environment().Name(), name))
+				name, env := string(ref.Address[len(prefix):]), w.project.Environment().Name()
+				done, flag := "built", ""
+				if prefix == resource.PushPrefix {
+					done, flag = "pushed", " --push"
+				}
+				faults = append(faults, fault.New(fault.NotFound, "%q runs the image %q, which was not %s yet for %q", d.Address(), name, done, env).
+					At(d.Pos()).WithHint("do it with `wfctl build%s --env %s --image %s`, or do everything with `wfctl up`", flag, env, name))
 			}
 		}
 	}
@@ -97,6 +103,9 @@ func (w *Work) selectRecords(records []resource.Record, o PlanOptions) []resourc
 		withModules := o.Nodes == ModuleNodes && o.Destroy && (kind == resource.MigrationPrefix || kind == resource.GatePrefix)
 		if slices.Contains(o.Again, rec.Address) {
 			rec.Status = resource.Failed
+		}
+		if kind == resource.PushPrefix && !o.Destroy && !w.project.pushes(rec.Address) {
+			continue // what was pushed by hand stays pushed
 		}
 		if selected(o.Nodes, rec.Address) || withModules {
 			kept = append(kept, rec)

@@ -29,6 +29,10 @@ type Options struct {
 	Env        string
 	Getenv     func(string) (string, bool)
 	Events     event.Sink
+	// Push brings images to their registries in every environment, Tags and
+	// Platforms stand for those that the file gives the images.
+	Push            bool
+	Tags, Platforms []string
 	// Parallelism bounds how many changes run at once.
 	Parallelism int
 	// Now is the clock; nil is the system's.
@@ -64,8 +68,13 @@ type Project struct {
 	// valid: Validate has found nothing.
 	valid   bool
 	secrets *knowledge
-	// keyed is the fingerprint of the state that is open.
-	keyed func([]byte) string
+	// keyed is the fingerprint of the state that is open, recorded looks into it.
+	keyed    func([]byte) string
+	recorded func(resource.Key) (resource.Record, bool)
+	// registries are those of the manifest. layouts: the command is about the
+	// images on this machine, whatever a registry holds.
+	registries *registries
+	layouts    bool
 }
 
 // Open loads the application file and resolves it. Nothing of the platform
@@ -95,11 +104,11 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 		return nil, loadErr
 	}
 	p := &Project{File: file, BaseDir: filepath.Dir(path), Run: newRun(o.Now()), kinds: kinds, options: o, events: masked(o.Events, o.Secrets)}
-	p.secrets = newKnowledge(o.Secrets, p.events)
+	p.secrets, p.registries = newKnowledge(o.Secrets, p.events), &registries{project: p}
 	if p.Dir, err = projectDir(o, p.BaseDir); err != nil {
 		return nil, err
 	}
-	set, resolveErr := resolve.Resolve(file, resolve.Options{Env: o.Env, Secret: p.secretFrom(ctx), Getenv: func(name string) (string, bool) {
+	set, resolveErr := resolve.Resolve(file, resolve.Options{Env: o.Env, Secret: p.secretFrom(ctx), Registries: p.registries.list, Push: o.Push, Tags: o.Tags, Platforms: o.Platforms, Getenv: func(name string) (string, bool) {
 		if !slices.Contains(p.Variables, name) {
 			p.Variables = append(p.Variables, name)
 		}
@@ -161,7 +170,7 @@ func (p *Project) Environment() resource.Environment { return p.Set.Environment 
 func (p *Project) workDir() string { return filepath.Join(p.Dir, ".wfctl") }
 
 func (p *Project) host() Host {
-	return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir, Secrets: p.secrets.redactor, Sinks: p.sinks()}
+	return Host{BaseDir: p.BaseDir, ProjectDir: p.Dir, Secrets: p.secrets.redactor, Sinks: p.sinks(), Registries: p.Registries, Held: p.heldElsewhere}
 }
 
 // warn tells of something that does not stop the command.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ func (h *StepHost) WorkDir() string { return h.project.workDir() }
 func (h *StepHost) fork(to event.Sink) *Project {
 	p := *h.project
 	p.events, p.recorder = to, nil
-	p.pool = newPool(&p)
+	p.pool, p.registries = newPool(&p), &registries{project: &p}
 	return &p
 }
 
@@ -54,9 +55,28 @@ func (h *StepHost) ApplyModules(ctx context.Context, s step.Scope, to event.Sink
 	return h.apply(ctx, "infra apply", PlanOptions{Nodes: ModuleNodes}, s, "", to)
 }
 
-// BuildImages builds the images.
-func (h *StepHost) BuildImages(ctx context.Context, s step.Scope, to event.Sink) (map[string]int, error) {
-	return h.apply(ctx, "build", PlanOptions{Nodes: ImageNodes}, s, resource.ImagePrefix, to)
+// BuildImages builds the images and brings them to their registries; push false
+// only builds, nil does as the environment does.
+func (h *StepHost) BuildImages(ctx context.Context, s step.Scope, push *bool, to event.Sink) (map[string]int, error) {
+	o := PlanOptions{Nodes: PushNodes}
+	switch {
+	case push != nil && !*push:
+		o.Nodes = ImageNodes
+	case push != nil && !slices.ContainsFunc(h.project.Set.Nodes, func(d resource.Desired) bool { return nodeKind(d.Address()) == resource.PushPrefix }):
+		return nil, fault.New(fault.Config, "no image goes to a registry in environment %q", h.project.Environment().Name()).
+			WithHint("give the images `registries:`; where everything runs on this machine only `wfctl build --push` pushes")
+	}
+	for _, name := range s.Targets {
+		if push := resource.Address(resource.PushPrefix + name); o.Nodes == PushNodes && h.desired(push) {
+			o.Targets = append(o.Targets, push)
+		}
+	}
+	return h.apply(ctx, "build", o, s, resource.ImagePrefix, to)
+}
+
+func (h *StepHost) desired(addr resource.Address) bool {
+	_, ok := h.project.Set.Node(addr)
+	return ok
 }
 
 // Migrate brings the databases to the newest migration.
@@ -74,7 +94,7 @@ func (h *StepHost) apply(ctx context.Context, command string, o PlanOptions, s s
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.End(ctx)) }()
-	o.Targets, o.Excludes = prefixed(prefix, s.Targets), prefixed(prefix, s.Excludes)
+	o.Targets, o.Excludes = append(o.Targets, prefixed(prefix, s.Targets)...), prefixed(prefix, s.Excludes)
 	pl, err := w.Plan(ctx, o)
 	if err != nil || pl.Empty() {
 		return nil, err
@@ -106,7 +126,7 @@ func (h *StepHost) Read(ctx context.Context, module string, images, reveal bool)
 	defer func() { err = errors.Join(err, w.End(ctx)) }()
 	var outputs []Output
 	if images {
-		outputs, err = w.Images(ctx)
+		outputs, err = w.Images(ctx, true)
 	} else {
 		outputs, err = w.Outputs(ctx, OutputOptions{Module: module, Reveal: reveal})
 	}

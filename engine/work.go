@@ -29,6 +29,8 @@ const (
 	GateNodes
 	// SecretNodes: secrets alone (infra secrets …).
 	SecretNodes
+	// PushNodes: images, and bringing them to their registries (build --push).
+	PushNodes
 )
 
 // PlanOptions say what to plan.
@@ -98,7 +100,7 @@ func (w *Work) share() {
 	for _, rec := range view.Providers {
 		recorded[rec.Address] = rec
 	}
-	w.project.pool.recorded, w.project.keyed = recorded, w.log.Fingerprint
+	w.project.pool.recorded, w.project.keyed, w.project.recorded = recorded, w.log.Fingerprint, w.log.Record
 	w.project.pool.scope = func() resource.Scope { return recordScope{w.log} }
 }
 
@@ -144,13 +146,15 @@ func selected(n Nodes, addr resource.Address) bool {
 		return kind == resource.GatePrefix
 	case SecretNodes:
 		return kind == resource.SecretPrefix
+	case PushNodes:
+		return kind == resource.ImagePrefix || kind == resource.PushPrefix
 	}
 	return true
 }
 
 // nodeKind is the prefix of an address that is not a module's.
 func nodeKind(addr resource.Address) string {
-	for _, prefix := range []string{resource.ImagePrefix, resource.MigrationPrefix, resource.GatePrefix, resource.SecretPrefix} {
+	for _, prefix := range []string{resource.ImagePrefix, resource.PushPrefix, resource.MigrationPrefix, resource.GatePrefix, resource.SecretPrefix} {
 		if len(addr) > len(prefix) && string(addr[:len(prefix)]) == prefix {
 			return prefix
 		}

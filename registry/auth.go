@@ -40,13 +40,16 @@ func EnvironmentCredential(s Spec, h Host) (Credential, error) {
 	if variable == "" {
 		variable = s.UsernameEnv
 	}
-	user, err := read(s, h, variable)
-	if err != nil {
-		return Credential{}, err
-	}
-	password, err := read(s, h, s.PasswordEnv)
-	if err != nil {
-		return Credential{}, err
+	user, noUser := read(s, h, variable)
+	password, noPassword := read(s, h, s.PasswordEnv)
+	switch {
+	case noUser != nil && noPassword != nil && s.UsernameSource == "":
+		return Credential{}, fault.New(fault.Environment, "registry %q needs the variables %s and %s, which are not set", s.Name, variable, s.PasswordEnv).
+			At(s.Pos).WithHint("set them; wfctl.yaml names them under `auth` of the registry")
+	case noPassword != nil:
+		return Credential{}, noPassword
+	case noUser != nil:
+		return Credential{}, noUser
 	}
 	if h.Learn != nil {
 		h.Learn(password)

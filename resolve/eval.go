@@ -51,6 +51,9 @@ func path(ref resource.Ref) string {
 		}
 		return "images." + name + "." + ref.Output
 	}
+	if name, ok := strings.CutPrefix(string(ref.Address), resource.PushPrefix); ok {
+		return "images." + name + "." + ref.Output
+	}
 	if name, ok := strings.CutPrefix(string(ref.Address), resource.SecretPrefix); ok {
 		return "secrets." + name
 	}

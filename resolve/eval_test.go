@@ -164,7 +164,7 @@ func FuzzExpression(f *testing.F) {
 		}
 		r.makeRoots()
 		r.enableAll()
-		parts, errs := parseTemplate("${{"+text+"}}", &binder{module: r.moduleName, image: r.imageExists, settled: &scope{contexts: r.roots}})
+		parts, errs := parseTemplate("${{"+text+"}}", &binder{module: r.moduleName, image: r.imageFor(noProvider), pushed: r.pushed, settled: &scope{contexts: r.roots}})
 		for _, e := range errs {
 			if e.message == "" || e.offset < 0 {
 				t.Fatalf("%+v", e)

@@ -77,7 +77,10 @@ type binder struct {
 	// module finds a module by name: its resource name, and whether it has
 	// outputs; an error where it is not there.
 	module func(name string) (resourceName string, err *evalError)
-	image  func(name string) *evalError
+	// image finds an image and the registry that it comes from, "" for this
+	// machine's own files; pushed tells whether it is brought to registries.
+	image  func(name string) (registry string, err *evalError)
+	pushed func(name string) bool
 	// secret finds a secret that wfctl makes itself.
 	secret func(name string) (resource.Ref, bool)
 	// settled evaluates an index that stands in a reference.
@@ -356,9 +359,9 @@ func (c *converter) bind(p property) (expr, *evalError) {
 		}
 	case modulePart:
 		return c.bindOutput(of, p)
-	case reference:
-		if strings.HasPrefix(string(of.ref.Address), resource.ImagePrefix) {
-			return reference{resource.Ref{Address: of.ref.Address, Output: p.name}, span{of.offset, p.end() - of.offset}}, nil
+	case reference, property:
+		if name, at, ok := imageOf(of); ok {
+			return c.imageOutput(name, span{at.offset, p.end() - at.offset}, p.name)
 		}
 	}
 	return p, nil
@@ -384,11 +387,44 @@ func (c *converter) bindImage(of root, p property) (expr, *evalError) {
 	if c.binder == nil || c.binder.image == nil {
 		return nil, at.fail("images cannot be referred to here: the value must be known before anything is applied")
 	}
-	if err := c.binder.image(p.name); err != nil {
+	registry, err := c.binder.image(p.name)
+	if err != nil {
 		err.offset, err.width = at.offset, at.width
 		return nil, err
 	}
+	if registry != "" {
+		return property{reference{resource.Ref{Address: resource.Address(resource.PushPrefix + p.name), Output: pushedRefs}, at}, registry, at}, nil
+	}
 	return reference{resource.Ref{Address: resource.Address(resource.ImagePrefix + p.name), Output: "ref"}, at}, nil
+}
+
+// pushedRefs is the output of a push with what the image is called in each
+// registry; the outputs of pushes can be named as an image's own.
+const pushedRefs = "refs"
+
+var pushOutputs = []string{pushedRefs, "receipts"}
+
+// imageOf takes images.NAME back from what bindImage made of it.
+func imageOf(e expr) (name string, at span, ok bool) {
+	if p, is := e.(property); is {
+		of, is := p.of.(reference)
+		name, ok = strings.CutPrefix(string(of.ref.Address), resource.PushPrefix)
+		return name, p.span, is && ok && of.ref.Output == pushedRefs && p.span == of.span
+	}
+	r, is := e.(reference)
+	name, ok = strings.CutPrefix(string(r.ref.Address), resource.ImagePrefix)
+	return name, r.span, is && ok && r.ref.Output == "ref"
+}
+
+// imageOutput is images.NAME.OUTPUT.
+func (c *converter) imageOutput(name string, at span, output string) (expr, *evalError) {
+	if !slices.Contains(pushOutputs, output) {
+		return reference{resource.Ref{Address: resource.Address(resource.ImagePrefix + name), Output: output}, at}, nil
+	}
+	if c.binder.pushed == nil || !c.binder.pushed(name) {
+		return nil, at.fail("image %q goes to no registry here", name).withHint("give it `registries:`; where everything runs on this machine nothing is pushed but by `wfctl build --push`")
+	}
+	return reference{resource.Ref{Address: resource.Address(resource.PushPrefix + name), Output: output}, at}, nil
 }
 
 func (c *converter) bindOutput(of modulePart, p property) (expr, *evalError) {

@@ -25,6 +25,8 @@ type input struct {
 	// owner is where the name of what it configures stands, typ where the
 	// type of the module does, for errors about them.
 	owner, typ *config.Node
+	// provider is what manages it; zero for what belongs to the project.
+	provider resource.Provider
 
 	once   sync.Once
 	static resource.Resolved

@@ -14,7 +14,12 @@ import (
 // input compiles a configuration: it settles what can be settled and finds
 // the references.
 func (r *resolver) input(tree, owner, typ *config.Node) *input {
-	in := &input{tree: tree, owner: owner, typ: typ, roots: r.roots}
+	return r.inputFor(resource.Provider{}, tree, owner, typ)
+}
+
+// inputFor is input of what a provider manages: images are what it can run.
+func (r *resolver) inputFor(p resource.Provider, tree, owner, typ *config.Node) *input {
+	in := &input{tree: tree, owner: owner, typ: typ, roots: r.roots, provider: p}
 	r.compile(in, tree)
 	for _, l := range in.leaves {
 		for _, ref := range l.refs {
@@ -54,7 +59,7 @@ func (r *resolver) compile(in *input, n *config.Node) {
 			if in.leaves == nil {
 				in.leaves = map[*config.Node]*leaf{}
 			}
-			in.leaves[n] = r.leaf(n)
+			in.leaves[n] = r.leaf(in.provider, n)
 		}
 	}
 }
@@ -73,13 +78,13 @@ func (r *resolver) checkKey(f config.Field) {
 const failedText = "${{failed}}"
 
 // leaf compiles one string. After an error it stands for null.
-func (r *resolver) leaf(n *config.Node) *leaf {
+func (r *resolver) leaf(p resource.Provider, n *config.Node) *leaf {
 	l := &leaf{node: n, raw: []byte("null")}
 	if n.Text == failedText {
 		l.failed = true
 		return l
 	}
-	b := &binder{module: r.moduleName, image: r.imageExists, secret: r.generatedSecret, settled: &scope{contexts: r.roots}}
+	b := &binder{module: r.moduleName, image: r.imageFor(p), pushed: r.pushed, secret: r.generatedSecret, settled: &scope{contexts: r.roots}}
 	parts, errs := parseTemplate(n.Text, b)
 	for _, p := range parts {
 		l.refs = append(l.refs, refs(p.expr, nil)...)
@@ -289,7 +294,7 @@ func (r *resolver) link() {
 		deps := slices.Clone(providers[n.spec.Provider.Address])
 		for _, ref := range n.input.refs {
 			deps = append(deps, ref.Address)
-			if n.spec.Type == "infra.container_service" {
+			if n.spec.Type == serviceType {
 				deps = append(deps, migrated[ref.Address]...)
 			}
 		}

@@ -97,8 +97,9 @@ func (r *resolver) addModule(m *module) {
 	n := &node{spec: resource.Spec{
 		Address: resource.Address(m.Name), Name: m.name, Type: m.Type, Provider: provider, Pos: m.Pos(),
 	}}
-	n.input = r.input(c.Without("provider", "name"), m.NameNode, m.TypeNode)
+	n.input = r.inputFor(provider, c.Without("provider", "name"), m.NameNode, m.TypeNode)
 	n.spec.Config = n.input
+	r.needRegistry(m, n)
 	n.spec.Lifecycle = r.lifecycle(m)
 	n.spec.Outputs = r.outputs(m)
 	n.spec.ImportID = r.importID(m)
@@ -305,6 +306,8 @@ func (r *resolver) addEntry(noun string, addr resource.Address, e *entry) {
 		body = body.Without("after")
 	case "migration":
 		body = r.migrationBody(e, body)
+	case "image":
+		body = r.imageBody(e, body)
 	}
 	n.input = r.input(body, e.Key.NameNode(), nil)
 	n.spec.Config = n.input

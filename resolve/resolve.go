@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +32,14 @@ type Options struct {
 	Secret func(stores []Store, name string) (value string, found bool, err error)
 	// Project overrides the file's name of the project.
 	Project string
+	// Registries are those of wfctl.yaml, read when an image names one; nil
+	// takes those that the application file has in the old shape.
+	Registries func() ([]config.Registry, error)
+	// Push brings images to their registries in every environment; otherwise
+	// it is not done where everything runs on this machine.
+	Push bool
+	// Tags and Platforms stand for those of all images.
+	Tags, Platforms []string
 }
 
 // Set is what is desired in one environment.
@@ -129,10 +138,13 @@ type resolver struct {
 
 	modules map[string]*module
 	entries map[resource.Address]*entry
-	nodes   []*node
-	stores  []Store
-	result  Set
-	guesses int
+	// registries are declared; unreadable says that they could not be read.
+	registries []config.Registry
+	unreadable bool
+	nodes      []*node
+	stores     []Store
+	result     Set
+	guesses    int
 }
 
 // A module is one of the file's, overlaid.
@@ -148,6 +160,9 @@ type entry struct {
 	*config.Entry
 	body    *config.Node
 	enabled bool
+	// places are the registries of an image, once placed.
+	places []place
+	placed bool
 }
 
 // A node is what becomes a Desired.
@@ -183,6 +198,20 @@ func newResolver(file *config.File, o Options) *resolver {
 }
 
 func (r *resolver) fail(f *fault.Error) { r.faults = append(r.faults, f) }
+
+// failAll reports what another file is wrong in.
+func (r *resolver) failAll(err error) {
+	var list fault.List
+	var f *fault.Error
+	switch {
+	case errors.As(err, &list):
+		r.faults = append(r.faults, list...)
+	case errors.As(err, &f):
+		r.fail(f)
+	default:
+		r.fail(fault.Wrap(fault.Config, err, "read the registries"))
+	}
+}
 
 // pickEnvironment decides by --env and by what the file declares.
 func (r *resolver) pickEnvironment() *fault.Error {

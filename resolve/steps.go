@@ -160,7 +160,7 @@ func stepNames(e expr, found map[string]bool) {
 }
 
 func (e *Evaluator) binder() *binder {
-	return &binder{module: e.r.moduleName, image: e.r.imageExists, secret: e.r.generatedSecret, settled: &scope{contexts: e.r.roots}, more: stepContexts}
+	return &binder{module: e.r.moduleName, image: e.r.imageFor(noProvider), pushed: e.r.pushed, secret: e.r.generatedSecret, settled: &scope{contexts: e.r.roots}, more: stepContexts}
 }
 
 // evaluation is one Eval.

@@ -18,7 +18,9 @@ type Address string
 
 // The prefixes of addresses that are not modules.
 const (
-	ImagePrefix     = "image."
+	ImagePrefix = "image."
+	// PushPrefix: bringing an image to its registries.
+	PushPrefix      = "push."
 	MigrationPrefix = "migration."
 	GatePrefix      = "gate."
 	// SecretPrefix: secrets that wfctl makes, or brings to a store.

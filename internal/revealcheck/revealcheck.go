@@ -35,7 +35,7 @@ var places = []place{
 	{"deliver", "", "from outputs to sinks"},
 	{"provider/core", "text", "the environment of a command"},
 	{"provider/project", "notes", "a version, which is no secret"},
-	{"provider/project", "outputString", "the reference of an image, which is no secret"},
+	{"provider/project", "plainOutput", "the reference of an image, which is no secret"},
 	{"provider/project", "recordedReceipts", "what a store says of itself, which is no secret"},
 	{"provider/project", "writing.to", "an output that is marked as sensitive"},
 	{"provider/project", "secrets.read", "an output that is marked as sensitive"},

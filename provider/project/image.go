@@ -19,6 +19,8 @@ type image struct {
 	place    *place
 	store    *build.Store
 	builders map[string]build.Builder
+	// held tells whether registries have an image.
+	held func(image, digest string) bool
 }
 
 func (*image) doing() string { return "build the image" }
@@ -28,7 +30,7 @@ func (*image) doing() string { return "build the image" }
 const imageCommon = `{
   "builder": {"type": "string", "default": "go", "description": "What builds it."},
   "registries": {"type": "array", "items": {"type": "string"}, "uniqueItems": true, "description": "The registries of wfctl.yaml that it is pushed to."},
-  "tags": {"type": "array", "items": {"type": "string"}, "description": "The tags that it gets in every registry."}
+  "tags": {"type": "array", "items": {"type": "string"}, "description": "The tags that it gets in every registry; by default the environment's name."}
 }`
 
 func (i *image) schema() sdk.ResourceSchema {
@@ -205,7 +207,8 @@ func imageOutputs(img build.Image, source string) sdk.Outputs {
 	}
 }
 
-// read looks whether the layout still holds the image that is recorded. An
+// read looks whether the layout still holds the image that is recorded, or its
+// registries do: a machine that builds nothing new needs no layout. An
 // image that nothing is recorded of counts as absent: building again gives
 // the same.
 func (i *image) read(_ context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
@@ -216,6 +219,9 @@ func (i *image) read(_ context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse
 	img, ok, err := i.store.Find(req.Name, digest)
 	if err != nil {
 		return nil, err
+	}
+	if !ok && i.held(req.Name, digest) {
+		return &sdk.ReadResponse{ID: req.Prior.ID, Name: req.Name, Healthy: true, Outputs: req.Prior.Outputs}, nil
 	}
 	if !ok {
 		return nil, sdk.Errorf(sdk.CodeNotFound, "image %q is no longer in %s", req.Name, i.store.Path(req.Name))
@@ -232,11 +238,14 @@ func (i *image) remove(ctx context.Context, req *sdk.DeleteRequest) error {
 
 func outputString(outputs sdk.Outputs, name string) string {
 	var s string
-	if json.Unmarshal(outputs[name].Reveal(), &s) != nil {
+	if json.Unmarshal(plainOutput(outputs, name), &s) != nil {
 		return ""
 	}
 	return s
 }
+
+// plainOutput is an output of an image, which is no secret.
+func plainOutput(outputs sdk.Outputs, name string) json.RawMessage { return outputs[name].Reveal() }
 
 func quote(s string) json.RawMessage {
 	raw, err := json.Marshal(s)

@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"github.com/gocodealone/wfctl/build"
+	"github.com/gocodealone/wfctl/build/push"
 	"github.com/gocodealone/wfctl/deliver"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/kind"
+	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/secret"
 )
@@ -17,6 +20,7 @@ import (
 // The resource types of the provider.
 const (
 	TypeImage     = "image"
+	TypePush      = "push"
 	TypeMigration = "migration"
 	TypeGate      = "gate"
 	TypeSecret    = "secret"
@@ -34,6 +38,13 @@ type Options struct {
 	ImagesDir string
 	// Builders are the image builders by name; nil means build.Builders().
 	Builders map[string]build.Builder
+	// Registries are where images are brought to, Held tells whether they have
+	// one, Attach makes what goes there beside it. All may be nil.
+	Registries func() (*registry.Set, error)
+	Held       func(image, digest string) bool
+	Attach     Attach
+	// Pusher brings images there; nil is a new one.
+	Pusher *push.Pusher
 	// Transport makes the gates' HTTP requests; nil is the real one.
 	Transport http.RoundTripper
 	// Redactor masks what services give back that wfctl knows of elsewhere.
@@ -84,12 +95,24 @@ func New(o Options) sdk.Provider {
 	if o.Sinks == nil {
 		o.Sinks = &deliver.Sinks{}
 	}
-	p := &place{o.BaseDir}
+	if o.Registries == nil {
+		o.Registries = func() (*registry.Set, error) {
+			return registry.NewSet(kind.Set[registry.Kind]{}, nil, registry.Host{}), nil
+		}
+	}
+	if o.Held == nil {
+		o.Held = func(string, string) bool { return false }
+	}
+	if o.Pusher == nil {
+		o.Pusher = &push.Pusher{}
+	}
+	p, store := &place{o.BaseDir}, build.NewStore(o.ImagesDir)
 	return &provider{place: p, types: []resourceType{
 		&gate{place: p, redactor: o.Redactor, transport: o.Transport, now: o.Now, sleep: o.Sleep},
-		&image{place: p, store: build.NewStore(o.ImagesDir), builders: o.Builders},
+		&image{place: p, store: store, builders: o.Builders, held: o.Held},
 		&secrets{name: TypeJobSecret, sinks: o.Sinks, job: true},
 		&migration{place: p, now: o.Now},
+		&delivery{store: store, registries: o.Registries, pusher: o.Pusher, attach: o.Attach},
 		&secrets{name: TypeSecret, sinks: o.Sinks},
 	}}
 }
@@ -123,7 +146,7 @@ func (p *provider) of(name string) (resourceType, error) {
 		}
 	}
 	return nil, sdk.Errorf(sdk.CodeInvalid, "provider project has no type %q", name).
-		WithHint("it has image, migration, gate, secret and job_secret")
+		WithHint("it has image, push, migration, gate, secret and job_secret")
 }
 
 // Validate implements sdk.Provider.

@@ -96,18 +96,19 @@ func diff(t *testing.T, p sdk.Provider, typ string, prior *sdk.Prior, c sdk.Conf
 func TestSchemas(t *testing.T) {
 	p, _ := newProject(t, nil)
 	s, err := p.Schema(t.Context())
-	if err != nil || len(s.Types) != 5 {
+	if err != nil || len(s.Types) != 6 {
 		t.Fatalf("%d types, %v", len(s.Types), err)
 	}
 	good := map[string]string{
 		TypeImage:     `{"builder": "go", "package": "./cmd/x", "registries": ["ghcr"], "tags": ["v1"], "ldflags": "-s"}`,
+		TypePush:      `{"digest": "sha256:x", "registries": [{"name": "ghcr", "type": "github"}], "tags": ["v1"]}`,
 		TypeMigration: `{"database_url": "sqlite:///x.db", "dir": "m", "lock_timeout": "1m30s"}`,
 		TypeGate:      `{"timeout": "2m", "targets": [{"url": "http://x", "expect_status": [200, "3xx"]}, {"tcp": "a:1"}]}`,
 		TypeSecret:    `{"kind": "uuid", "sinks": [{"sink": "memory", "name": "x"}]}`,
 		TypeJobSecret: `{"source": "db.url", "value": "x", "sinks": [{"sink": "memory", "name": "x", "options": {}}]}`,
 	}
 	bad := map[string]string{
-		TypeImage: `{"pakage": "."}`, TypeMigration: `{"dir": "m"}`, TypeGate: `{"targets": [{"url": "http://x", "tcp": "y"}]}`,
+		TypeImage: `{"pakage": "."}`, TypePush: `{"digest": "x", "registries": [], "tags": ["a/b"]}`, TypeMigration: `{"dir": "m"}`, TypeGate: `{"targets": [{"url": "http://x", "tcp": "y"}]}`,
 		TypeSecret: `{"kind": "uuid", "value": "x", "sinks": [{"sink": "nope", "name": "x"}]}`, TypeJobSecret: `{"sinks": []}`,
 	}
 	for _, typ := range s.Types {

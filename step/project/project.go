@@ -14,7 +14,9 @@ import (
 // returns how many changes were made by action.
 type Applier interface {
 	ApplyModules(ctx context.Context, s step.Scope, to event.Sink) (map[string]int, error)
-	BuildImages(ctx context.Context, s step.Scope, to event.Sink) (map[string]int, error)
+	// BuildImages also brings them to their registries: nil where the
+	// environment does that, false never.
+	BuildImages(ctx context.Context, s step.Scope, push *bool, to event.Sink) (map[string]int, error)
 	Migrate(ctx context.Context, s step.Scope, to event.Sink) (map[string]int, error)
 }
 
@@ -66,17 +68,22 @@ func InfraApply(a Applier) step.Kind {
 
 const buildSchema = `{
   "type": "object", "additionalProperties": false,
-  "properties": {"images": {"type": "array", "items": {"type": "string"}, "description": "Only these; all by default."}}
+  "properties": {
+    "images": {"type": "array", "items": {"type": "string"}, "description": "Only these; all by default."},
+    "push": {"type": "boolean", "description": "false only builds; by default the images go to their registries where the environment pushes."}
+  }
 }`
 
-// ContainerBuild builds the images; its outputs are their references.
+// ContainerBuild builds the images and brings them to their registries; its
+// outputs are their references.
 func ContainerBuild(a Applier, r Reader) step.Kind {
 	type options struct {
 		Images []string `json:"images"`
+		Push   *bool    `json:"push"`
 	}
 	return step.Define("build the images", buildSchema, func(o options) (step.Step, error) {
 		return step.Func(func(ctx context.Context, c *step.Context) (step.Result, error) {
-			if _, err := a.BuildImages(ctx, step.Scope{Targets: o.Images}, c.Events); err != nil {
+			if _, err := a.BuildImages(ctx, step.Scope{Targets: o.Images}, o.Push, c.Events); err != nil {
 				return step.Result{}, err
 			}
 			return read(ctx, r, "", true, false)
