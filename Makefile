@@ -104,8 +104,8 @@ services-stop:
 	./scripts/services stop
 
 test-services: ## the tests that need real servers
-	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./web; \
-	CI=true $(GO) test -tags services -run "^TestWorkflowsRun$$" ./cli
+	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./sigstore ./cmd/workflow-migrate ./web; \
+	CI=true $(GO) test -tags services -run "^(TestWorkflowsRun|TestSignsKeyless)$$" ./cli
 
 clean:
 	rm -rf bin

@@ -70,7 +70,7 @@ var rules = []rule{
 	{"lock/*", []string{"lock/*", "fault", "kind", "atomicfile"}},
 	{"sigstore", stdlib},
 	{"pluginhost", []string{"sdk", "sdk/wire", "fault", "secret"}},
-	{"provider/project", []string{"sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
+	{"provider/project", []string{"build/attest", "sigstore", "sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
 	{"provider/*", []string{"sdk", "sdk/*", "fault", "atomicfile", "secret"}},
 	{"web", []string{"event", "plan", "fault"}},
 	{"ui", []string{"event", "plan", "fault", "resource", "sdk"}},
