@@ -105,7 +105,8 @@ services-stop:
 
 test-services: ## the tests that need real servers
 	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./sigstore ./cmd/workflow-migrate ./web; \
-	CI=true $(GO) test -tags services -run "^(TestWorkflowsRun|TestSignsKeyless)$$" ./cli
+	CI=true $(GO) test -tags services -run "^(TestWorkflowsRun|TestSignsKeyless)$$" ./cli; \
+	cd plugins/digitalocean && CI=true $(GO) test -tags services ./fakedo/world
 
 clean:
 	rm -rf bin
