@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +28,8 @@ type Process struct {
 	Getenv         func(string) string
 	Stdout, Stderr io.Writer
 	Version        string
+	// Executable finds the program's own file; nil is os.Executable.
+	Executable func() (string, error)
 }
 
 // Main runs a command and returns the exit status: 0 done, 1 failed, 2 refused
@@ -151,7 +154,7 @@ Exit status: 0 done; 1 failed; 2 refused or wrong usage; 3 something is pending
 func (c *command) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("workflow-migrate "+c.name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&c.dir, "dir", "/migrations", "the `FOLDER` of migrations")
+	f.StringVar(&c.dir, "dir", inImage, "the `FOLDER` of migrations")
 	f.StringVar(&c.table, "table", "", "goose's version `TABLE` (default goose_db_version)")
 	f.StringVar(&c.format, "log", "json", "how events and results are written: json or text")
 	f.DurationVar(&c.lock, "lock-timeout", 5*time.Minute, "how long to wait for another migrator of the same database")
@@ -259,12 +262,40 @@ func (c *command) migrating(ctx context.Context, readOnly bool, do func(*migrate
 }
 
 func (c *command) source() (*migrate.Source, error) {
-	s, err := migrate.LoadDir(c.dir)
+	s, err := migrate.LoadDir(c.folder())
 	if fault.CodeOf(err) == fault.NotFound {
 		return nil, fault.New(fault.NotFound, "there is no folder of migrations %s", c.dir).
 			WithHint("in an image of your own: COPY migrations /migrations; else name it with --dir or MIGRATE_DIR")
 	}
 	return s, err
+}
+
+// inImage is where a user's COPY puts migrations.
+const inImage = "/migrations"
+
+// folder is the one that was named, or that of the image. Where the image's
+// files are unpacked below a folder of the machine, as provider local does, it
+// is beside the folder of the program.
+func (c *command) folder() string {
+	if c.dir != inImage {
+		return c.dir
+	}
+	if _, err := os.Stat(inImage); err == nil {
+		return inImage
+	}
+	executable := c.Executable
+	if executable == nil {
+		executable = os.Executable
+	}
+	program, err := executable()
+	if err != nil {
+		return inImage
+	}
+	beside := filepath.Join(filepath.Dir(program), "..", "migrations")
+	if _, err := os.Stat(beside); err != nil {
+		return inImage
+	}
+	return beside
 }
 
 func (c *command) open(ctx context.Context, o migrate.Options) (*migrate.Migrator, error) {
