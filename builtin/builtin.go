@@ -42,5 +42,5 @@ func Kinds() engine.Kinds {
 }
 
 func newProject(h engine.Host) sdk.Provider {
-	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
+	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, Version: version, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
 }

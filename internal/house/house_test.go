@@ -33,7 +33,7 @@ var (
 
 var rules = []rule{
 	{"cmd/wfctl", []string{"cli", "builtin"}},
-	{"cmd/workflow-migrate", []string{"cli", "builtin"}},
+	{"cmd/workflow-migrate", []string{"migrate/command"}},
 	{"builtin", nil}, // brings everything together; nil means anything
 	{"cli", append([]string{"engine", "kind", "ui", "web", "pluginhost", "engine/*", "sdk/sdktest"}, engineMay...)},
 	{"engine", engineMay},
@@ -57,6 +57,7 @@ var rules = []rule{
 	{"build/attest", []string{"build", "fault", "sigstore"}},
 	{"build/*", []string{"build", "fault"}},
 	{"migrate", []string{"fault"}},
+	{"migrate/command", []string{"migrate", "fault"}},
 	{"verify", []string{"event", "fault", "secret"}},
 	{"step", []string{"event", "fault"}},
 	{"step/verify", []string{"step", "event", "fault", "verify"}},
@@ -71,7 +72,7 @@ var rules = []rule{
 	{"lock/*", []string{"lock/*", "fault", "kind", "atomicfile"}},
 	{"sigstore", stdlib},
 	{"pluginhost", []string{"sdk", "sdk/wire", "fault", "secret"}},
-	{"provider/project", []string{"sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
+	{"provider/project", []string{"build/attest", "sigstore", "sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
 	{"provider/*", []string{"sdk", "sdk/*", "fault", "atomicfile", "secret"}},
 	{"web", []string{"event", "plan", "fault"}},
 	{"ui", []string{"event", "plan", "fault", "resource", "sdk"}},
