@@ -16,7 +16,7 @@ func (a *App) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.initCommand(), a.upCommand(), a.downCommand(), a.validateCommand(), a.schemaCommand(), a.infraCommand(),
 		a.migrationsCommand(), a.buildCommand(), a.registryCommand(), a.logsCommand(), pluginCommand(a.plugins(), a.pluginDevelopment()...), migrateCommand(a.plugins()), a.deployCommand(), a.ciCommand(), a.pipelineCommand(), a.runsCommand(), a.uiCommand(),
-		a.doctorCommand(), a.versionCommand(), a.superviseCommand(), a.componentCommand(),
+		a.doctorCommand(), a.versionCommand(), a.superviseCommand(), a.credentialCommand(), a.componentCommand(),
 	}
 }
 
