@@ -104,7 +104,7 @@ services-stop:
 	./scripts/services stop
 
 test-services: ## the tests that need real servers
-	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./web; \
+	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./web ./build/... ./internal/shipping; \
 	CI=true $(GO) test -tags services -run "^TestWorkflowsRun$$" ./cli
 
 clean:
