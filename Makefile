@@ -7,7 +7,7 @@ BIN := bin/wfctl
 TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wfctl-tools
 GUESTBOOK := examples/guestbook
 WFCTL := $(CURDIR)/$(BIN) -C $(GUESTBOOK) --env local
-MODULES := . sdk $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod plugins/*/go.mod))
+MODULES := . sdk internal/e2e $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod plugins/*/go.mod))
 GOLANGCI_VERSION := v2.15.0
 BUF_VERSION := v1.75.0
 PROTOC_GEN_GO_VERSION := v1.36.12
@@ -105,7 +105,8 @@ services-stop:
 
 test-services: ## the tests that need real servers
 	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./web ./build/... ./internal/shipping; \
-	CI=true $(GO) test -tags services -run "^TestWorkflowsRun$$" ./cli
+	CI=true $(GO) test -tags services -run "^TestWorkflowsRun$$" ./cli; \
+	cd plugins/digitalocean && CI=true $(GO) test -tags services ./fakedo/world
 
 clean:
 	rm -rf bin

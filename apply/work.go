@@ -107,6 +107,7 @@ func (w *work) create(ctx context.Context, d resource.Desired, promised sdk.Outp
 	err = w.call(ctx, in.Deadline, func(ctx context.Context) (err error) {
 		res, err = provider.Create(ctx, &sdk.CreateRequest{
 			Type: d.Type(), Name: d.Name(), Ownership: d.Ownership(), Config: resolved.Config, IdempotencyKey: in.Key, Deadline: in.Deadline,
+			Except: w.otherIDs(d.Address()),
 		}, rep)
 		return err
 	})
@@ -272,7 +273,7 @@ func (w *work) remove(ctx context.Context, rec resource.Record) error {
 		return err
 	})
 	if err != nil && !sdk.IsNotFound(err) {
-		failure := w.explain(ctx, provider, rec.ID, "delete", err)
+		failure := w.undeleted(ctx, provider, rec.ID, err)
 		if in.Key == "" || ctx.Err() != nil {
 			return failure
 		}

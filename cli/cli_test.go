@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,11 +12,18 @@ import (
 
 	"github.com/gocodealone/wfctl/builtin"
 	"github.com/gocodealone/wfctl/cli"
+	"github.com/gocodealone/wfctl/internal/fakecloud"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"wfctl": func() { os.Exit(cli.Main(builtin.Kinds(), os.Args[1:])) },
+		"cloud": func() {
+			if err := fakecloud.Tool(os.Stdout, os.Args[1:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
 	})
 }
 

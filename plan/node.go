@@ -11,10 +11,6 @@ import (
 	"github.com/gocodealone/wfctl/sdk"
 )
 
-// namePath is where a change of the resource name shows in a diff; no
-// configuration has a key with a space.
-const namePath = sdk.Path("/ name")
-
 // node plans one desired node; what it depends on is planned already.
 func (b *builder) node(d resource.Desired) {
 	p := &planned{decls: d.Outputs()}
@@ -163,7 +159,7 @@ func (n *nodePlan) compare(obs Observation) error {
 		fields = diffJSON(normal(n.rec.Config), n.resolved.Canonical)
 	}
 	if n.rec.Name != n.d.Name() {
-		fields = append(fields, sdk.FieldChange{Path: namePath, Action: sdk.ActionReplace, Before: quoted(n.rec.Name), After: quoted(n.d.Name()),
+		fields = append(fields, sdk.FieldChange{Path: sdk.NamePath, Action: sdk.ActionReplace, Before: quoted(n.rec.Name), After: quoted(n.d.Name()),
 			Reason: fmt.Sprintf("`name: %s` in its config keeps it", n.rec.Name)})
 	}
 	drifted := n.drift(obs)
@@ -247,16 +243,18 @@ func (n *nodePlan) actions(res *sdk.DiffResponse, found []sdk.FieldChange) []sdk
 		return n.complete(res.Changes, found)
 	}
 	for i := range found {
-		f := &found[i]
-		if f.Path == namePath {
-			continue
-		}
-		f.Action = sdk.ActionUpdate
-		if n.walker.Immutable(f.Path) && (!f.Unknown || n.scope.renewed) {
-			f.Action = sdk.ActionReplace
-		}
+		found[i].Action = n.rule(found[i])
 	}
 	return found
+}
+
+// rule is what a difference demands where the provider does not say: the
+// schema's word.
+func (n *nodePlan) rule(f sdk.FieldChange) sdk.Action {
+	if f.Path == sdk.NamePath || n.walker.Immutable(f.Path) && (!f.Unknown || n.scope.renewed) {
+		return sdk.ActionReplace
+	}
+	return sdk.ActionUpdate
 }
 
 // complete adds to a provider's changes what the host knows of the values.
@@ -271,6 +269,9 @@ func (n *nodePlan) complete(changes, found []sdk.FieldChange) []sdk.FieldChange 
 			if c.Reason == "" {
 				c.Reason = f.Reason
 			}
+		}
+		if c.Action == "" {
+			c.Action = n.rule(*c)
 		}
 		if c.Sensitive || n.walker.Sensitive(c.Path) {
 			c.Sensitive, c.Before, c.After = true, nil, nil

@@ -27,7 +27,7 @@ var (
 	engineMay = []string{
 		"fault", "kind", "config", "resolve", "resource", "graph", "plan", "apply", "state", "deliver", "secret",
 		"event", "sdk", "registry", "build", "migrate", "verify", "pipeline", "step", "lock", "pluginhost",
-		"state/tfstate",
+		"state/tfstate", "build/attest", "sigstore",
 	}
 )
 
@@ -54,6 +54,7 @@ var rules = []rule{
 	{"registry/*", []string{"registry", "fault", "sdk"}},
 	{"build", []string{"registry", "event", "fault"}},
 	{"build/push", []string{"build", "registry", "fault"}},
+	{"build/attest", []string{"build", "fault", "sigstore"}},
 	{"build/*", []string{"build", "fault"}},
 	{"migrate", []string{"fault"}},
 	{"verify", []string{"event", "fault", "secret"}},
@@ -61,11 +62,14 @@ var rules = []rule{
 	{"step/verify", []string{"step", "event", "fault", "verify"}},
 	{"step/*", []string{"step", "event", "fault"}},
 	{"pipeline", []string{"step", "event", "fault", "graph"}},
+	{"pipeline/pipelinetest", []string{"pipeline", "step", "event", "event/memory", "fault"}},
+	{"pipeline/temporal", []string{"pipeline", "step", "event", "fault", "graph"}},
 	{"event", stdlib},
 	{"event/*", []string{"event", "event/*"}},
-	{"lock", []string{"fault", "kind", "atomicfile"}},
+	{"lock", []string{"fault", "kind", "atomicfile", "sigstore"}},
 	{"lock/locktest", []string{"lock/*", "fault", "kind", "atomicfile", "internal/githubspec"}},
 	{"lock/*", []string{"lock/*", "fault", "kind", "atomicfile"}},
+	{"sigstore", stdlib},
 	{"pluginhost", []string{"sdk", "sdk/wire", "fault", "secret"}},
 	{"provider/project", []string{"sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
 	{"provider/*", []string{"sdk", "sdk/*", "fault", "atomicfile", "secret"}},

@@ -45,6 +45,8 @@ type Options struct {
 	// CheckImages makes a deployment fail whose image is not in the
 	// account's registry.
 	CheckImages bool
+	// World makes clusters and apps real; nil leaves them on paper.
+	World World
 }
 
 // Server is the fake. It is an http.Handler.
@@ -63,8 +65,10 @@ type Server struct {
 	nextInt    int
 	shelves    map[string]*shelf
 	leaving    []leaving
-	ciphers    map[string]bool
+	ciphers    map[string]string // what is hidden, by its cipher
 	logs       map[string][]string
+	follows    map[string]liveLog
+	spoken     chan struct{}     // closed when somebody says something
 	failing    map[string]*Fault // by the deployment that fails
 	faults     []*Fault
 	chaos      Chaos
@@ -86,7 +90,7 @@ func New(o Options) *Server {
 	s := &Server{
 		opts: o, now: o.Clock.Now(),
 		random: rand.New(rand.NewPCG(o.Seed, 1)), dice: rand.New(rand.NewPCG(o.Seed, 2)),
-		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]bool{}, logs: map[string][]string{}, everMade: map[string]int{}, failing: map[string]*Fault{},
+		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]string{}, logs: map[string][]string{}, follows: map[string]liveLog{}, spoken: make(chan struct{}), everMade: map[string]int{}, failing: map[string]*Fault{},
 		limitLeft: rateLimit,
 	}
 	s.registry = newDataPlane()
@@ -115,12 +119,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveDataPlane(w, r)
 		return
 	}
+	if r.URL.Path == SpacesPath || strings.HasPrefix(r.URL.Path, SpacesPath+"/") {
+		s.serveSpaces(w, r)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, "/_fake/") {
 		s.serveControl(w, r)
 		return
 	}
 	if token, isLog := strings.CutPrefix(r.URL.Path, "/_logs/"); isLog {
-		s.serveLog(w, token)
+		s.serveLog(w, r, token)
 		return
 	}
 	o, params := s.opts.Spec.match(r)
