@@ -123,6 +123,11 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 		return nil, err
 	}
 	p.Set, p.pool = set, newPool(p)
+	for _, name := range p.pushVariables() {
+		if !slices.Contains(p.Variables, name) {
+			p.Variables = append(p.Variables, name)
+		}
+	}
 	return p, err
 }
 
