@@ -65,6 +65,12 @@ type Options struct {
 	NewKey func() string
 	// Timeout bounds an operation whose type sets no bound; 0 is 20 minutes.
 	Timeout time.Duration
+	// KeepGoing does what depends on a step that failed all the same: the
+	// order of a teardown is a help and no condition.
+	KeepGoing bool
+	// InUse is how long a delete is tried again while others use the resource
+	// and nothing else goes on; 0 is two minutes, less than 0 not at all.
+	InUse time.Duration
 }
 
 func (o *Options) setDefaults() {
@@ -86,6 +92,9 @@ func (o *Options) setDefaults() {
 	if o.Timeout == 0 {
 		o.Timeout = 20 * time.Minute
 	}
+	if o.InUse == 0 {
+		o.InUse = 2 * time.Minute
+	}
 }
 
 // Summary is how a run ended.
@@ -101,6 +110,7 @@ type Summary struct {
 // NodeResult is how one change ended.
 type NodeResult struct {
 	Address resource.Address
+	Key     resource.Key
 	Action  plan.Action
 	Outcome event.Outcome
 	Err     error
@@ -114,7 +124,9 @@ func Nothing() *Summary { return &Summary{Outputs: map[resource.Address]sdk.Outp
 // stopped.
 func Run(ctx context.Context, o Options) (*Summary, error) {
 	o.setDefaults()
-	r := &run{Options: o, live: map[resource.Address]*live{}, records: make(map[resource.Key]resource.Record, len(o.Records))}
+	r := &run{
+		Options: o, live: map[resource.Address]*live{}, records: make(map[resource.Key]resource.Record, len(o.Records)), began: map[plan.Step]time.Time{},
+	}
 	for _, rec := range o.Records {
 		r.records[rec.Key()] = rec
 	}
@@ -124,8 +136,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 		}
 	}
 	r.steps = o.Plan.Steps()
-	failed := r.steps.Walk(ctx, o.Parallelism, o.Stop, r.step)
-	return r.summarise(ctx, failed)
+	return r.summarise(ctx, r.walk(ctx))
 }
 
 func (r *run) move(ctx context.Context, m plan.Move) error {
@@ -148,6 +159,8 @@ type run struct {
 	mu      sync.Mutex
 	live    map[resource.Address]*live
 	records map[resource.Key]resource.Record
+	// began is when a step was first tried.
+	began map[plan.Step]time.Time
 }
 
 // live is what is known of a node's outputs in this run.
@@ -165,16 +178,43 @@ func (r *run) step(ctx context.Context, s plan.Step, rest func()) error {
 	if err != nil || op == nil {
 		return err
 	}
-	started := r.Now()
-	r.Events.Emit(event.NodeStarted{Address: string(s.Key.Address), Action: op.verb, Type: change.Type(), Name: change.Name(), At: started})
+	first := r.begin(s)
+	if first {
+		r.Events.Emit(event.NodeStarted{Address: string(s.Key.Address), Action: op.verb, Type: change.Type(), Name: change.Name(), At: r.Now()})
+	}
 	err = op.do(ctx)
-	finished := event.NodeFinished{Address: string(s.Key.Address), Action: op.verb, Outcome: event.Done, At: r.Now()}
-	finished.Took = finished.At.Sub(started)
+	var used *inUse
+	if errors.As(err, &used) {
+		if first {
+			r.Events.Emit(event.NodeProgress{Address: string(s.Key.Address), Message: used.Error() + "; it is tried again when others are done", Fraction: -1})
+		}
+		return err
+	}
+	r.finish(s, op.verb, err)
+	return err
+}
+
+// begin notes when a step is tried, and tells whether it is for the first time.
+func (r *run) begin(s plan.Step) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, again := r.began[s]; again {
+		return false
+	}
+	r.began[s] = r.Now()
+	return true
+}
+
+// finish tells how a step ended.
+func (r *run) finish(s plan.Step, verb string, err error) {
+	r.mu.Lock()
+	finished := event.NodeFinished{Address: string(s.Key.Address), Action: verb, Outcome: event.Done, At: r.Now()}
+	finished.Took = finished.At.Sub(r.began[s])
+	r.mu.Unlock()
 	if err != nil {
 		finished.Outcome, finished.Error, finished.Hint = event.Failed, err.Error(), hintOf(err)
 	}
 	r.Events.Emit(finished)
-	return err
 }
 
 // operation is what one step does.
@@ -222,7 +262,7 @@ func (r *run) summarise(ctx context.Context, failed map[plan.Step]error) (*Summa
 		if c.Action() == plan.ActionNoOp {
 			continue
 		}
-		res := NodeResult{Address: c.Address(), Action: c.Action(), Outcome: event.Done, Err: r.outcome(c, failed)}
+		res := NodeResult{Address: c.Address(), Key: c.Key(), Action: c.Action(), Outcome: event.Done, Err: r.outcome(c, failed)}
 		var skip *graph.SkipError[plan.Step]
 		switch {
 		case errors.As(res.Err, &skip):

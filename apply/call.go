@@ -30,15 +30,37 @@ const (
 func (w *work) call(ctx context.Context, deadline time.Time, method func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Sub(w.Now()))
 	defer cancel()
+	return Retry(ctx, Retrying{Attempts: attempts, Sleep: w.Sleep, Tell: func(err error, pause time.Duration) {
+		w.Events.Emit(event.NodeProgress{Address: string(w.change.Address()), Message: fmt.Sprintf("%s; trying again in %s", err, pause), Fraction: -1})
+	}}, func() error { return guarded(ctx, method) })
+}
+
+// Retrying says how often a call is made at most.
+type Retrying struct {
+	Attempts int
+	// Sleep waits; nil waits on the clock. Tell hears of each failure that
+	// another attempt follows; nil hears nothing.
+	Sleep func(context.Context, time.Duration) error
+	Tell  func(err error, pause time.Duration)
+}
+
+// Retry makes a call again after a rate limit or an unavailable platform, with
+// backoff and jitter, and after nothing else.
+func Retry(ctx context.Context, r Retrying, call func() error) error {
+	if r.Sleep == nil {
+		r.Sleep = sleep
+	}
 	for attempt := 1; ; attempt++ {
-		err := guarded(ctx, method)
+		err := call()
 		code := sdk.CodeOf(err)
-		if err == nil || attempt == attempts || (code != sdk.CodeRateLimited && code != sdk.CodeUnavailable) {
+		if err == nil || attempt >= r.Attempts || (code != sdk.CodeRateLimited && code != sdk.CodeUnavailable) {
 			return err
 		}
 		pause := backoff(attempt, err)
-		w.Events.Emit(event.NodeProgress{Address: string(w.change.Address()), Message: fmt.Sprintf("%s; trying again in %s", err, pause.Round(100*time.Millisecond)), Fraction: -1})
-		if w.Sleep(ctx, pause) != nil {
+		if r.Tell != nil {
+			r.Tell(err, pause.Round(100*time.Millisecond))
+		}
+		if r.Sleep(ctx, pause) != nil {
 			return err
 		}
 	}
@@ -93,11 +115,14 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 			f = f.WithHint("%s", e.Hint)
 		}
 		if len(e.Blockers) > 0 {
-			f = f.WithDetail(fmt.Sprintf("in the way: %v", e.Blockers))
+			f = f.WithDetail("in the way: " + strings.Join(e.Blockers, ", "))
 		}
 		if e.Code == sdk.CodeAlreadyExists && e.Hint == "" {
-			f = f.WithHint("bring it under management with `wfctl infra import %s ID`, or name yours otherwise", w.change.Address())
+			f = f.WithHint("bring it under management with `wfctl infra import %s %s`, or name yours otherwise", w.change.Address(), w.idThere(ctx, p))
 		}
+	}
+	if p == nil {
+		return f
 	}
 	d, ok := sdk.As[sdk.Diagnoser](p)
 	if !ok || ctx.Err() != nil {
@@ -113,6 +138,19 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 		}
 	}
 	return f
+}
+
+// idThere is the identifier of what has the name already, whoever's it is; a
+// word that stands for one where it cannot be told.
+func (w *work) idThere(ctx context.Context, p sdk.Provider) string {
+	if p == nil {
+		return "ID"
+	}
+	res, err := p.Read(ctx, &sdk.ReadRequest{Type: w.change.Type(), Name: w.change.Name()})
+	if err != nil || res.ID == "" {
+		return "ID"
+	}
+	return res.ID
 }
 
 // reporter receives what a provider tells of an operation.

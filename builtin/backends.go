@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gocodealone/wfctl/engine"
 	"github.com/gocodealone/wfctl/fault"
@@ -22,7 +23,7 @@ import (
 // backends are where state can be kept.
 func backends() kind.Set[engine.Backend] {
 	return kind.NewSet("state backend", map[string]engine.Backend{
-		"sqlite":     {Schema: json.RawMessage(sqlite.Schema), Open: openSQLite, Here: true},
+		"sqlite":     {Schema: json.RawMessage(sqlite.Schema), Open: openSQLite, Here: true, SetAside: setSQLiteAside},
 		"filesystem": {Schema: json.RawMessage(file.Schema), Open: openFiles, Here: true},
 		"postgres":   {Schema: json.RawMessage(postgres.Schema), Open: opener("postgres", postgres.Open)},
 		"s3":         {Schema: s3Schema(), Open: openS3},
@@ -97,14 +98,27 @@ func inProject(req engine.BackendRequest, path string) string {
 }
 
 func openSQLite(ctx context.Context, req engine.BackendRequest) (state.Driver, error) {
-	o, err := options[sqlite.Options]("sqlite", req)
+	path, err := sqlitePath(req)
 	if err != nil {
 		return nil, err
 	}
+	return sqlite.Open(ctx, path, place(req))
+}
+
+func sqlitePath(req engine.BackendRequest) (string, error) {
+	o, err := options[sqlite.Options]("sqlite", req)
 	if o.Path == "" {
 		o.Path = filepath.Join(".wfctl", "state.db")
 	}
-	return sqlite.Open(ctx, inProject(req, o.Path), place(req))
+	return inProject(req, o.Path), err
+}
+
+func setSQLiteAside(req engine.BackendRequest, now time.Time) (string, error) {
+	path, err := sqlitePath(req)
+	if err != nil {
+		return "", err
+	}
+	return sqlite.SetAside(path, now)
 }
 
 func openFiles(ctx context.Context, req engine.BackendRequest) (state.Driver, error) {

@@ -1,6 +1,9 @@
 package cli_test
 
 import (
+	"context"
+	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,12 +14,38 @@ import (
 
 	"github.com/gocodealone/wfctl/builtin"
 	"github.com/gocodealone/wfctl/cli"
+	"github.com/gocodealone/wfctl/internal/fakecloud"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"wfctl": func() { os.Exit(cli.Main(builtin.Kinds(), os.Args[1:])) },
+		"cloud": func() {
+			if err := fakecloud.Tool(os.Stdout, os.Args[1:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
+		"sqlite-damage": func() {
+			sqliteDo("UPDATE entry SET data = 'no entry' WHERE id IN (SELECT id FROM entry ORDER BY id LIMIT 1 OFFSET 3)")
+		},
+		"sqlite-version": func() { sqliteDo("PRAGMA user_version = 99") },
 	})
+}
+
+// sqliteDo changes a state behind wfctl's back.
+func sqliteDo(statement string) {
+	db, err := sql.Open("sqlite", os.Args[1])
+	if err == nil {
+		_, err = db.ExecContext(context.Background(), statement)
+	}
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // TestScripts runs the real binary through what a user would type.
@@ -30,7 +59,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:               isolate,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip,
+			"exits": exits, "nosecret": noSecret, "signkey": signKey, "publish": made.publish, "flip": flip,
 			"registrystart": registries.start, "registryhas": registries.has, "registryreceived": registries.received, "registryfails": registries.fails,
 			"githubstart": github.start, "githubhas": github.has, "githubwrote": github.wrote, "githubfails": github.fails, "githuboverwrite": github.overwrite,
 		},

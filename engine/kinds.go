@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/gocodealone/wfctl/deliver"
 	"github.com/gocodealone/wfctl/event"
@@ -84,6 +85,9 @@ type Backend struct {
 	Open   func(ctx context.Context, req BackendRequest) (state.Driver, error)
 	// Here: what it keeps is on this machine alone.
 	Here bool
+	// SetAside puts storage that cannot be read at all out of the way and
+	// returns where it is; nil where there is no such thing.
+	SetAside func(req BackendRequest, now time.Time) (string, error)
 }
 
 // BackendRequest says whose state to open where.

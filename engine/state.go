@@ -173,6 +173,15 @@ func (p *Project) statePlace(req BackendRequest) string {
 	return place
 }
 
+// statePrefix names where the environment's state is within what all share.
+func (p *Project) statePrefix(req BackendRequest) string {
+	name := p.Set.State.Backend
+	if !p.Set.State.Declared {
+		name = defaultBackend
+	}
+	return req.Project + "/" + req.Environment + " (" + strings.TrimSpace(name+" "+req.place()) + ")"
+}
+
 // place lists the options that say where, in a fixed order.
 func (r BackendRequest) place() string {
 	doc := map[string]any{}

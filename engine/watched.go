@@ -5,7 +5,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/gocodealone/wfctl/apply"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/secret"
@@ -22,6 +24,7 @@ type watched struct {
 	known *knowledge
 	// decls is what the modules say of their outputs.
 	decls func(module string) map[string]resource.OutputDecl
+	sleep func(context.Context, time.Duration) error
 
 	mu      sync.Mutex
 	schema  *sdk.Schema
@@ -29,7 +32,7 @@ type watched struct {
 }
 
 func (p *Project) watch(name string, provider sdk.Provider) *watched {
-	return &watched{Provider: provider, name: name, known: p.secrets, decls: p.outputDecls, walkers: map[string]*sdk.Walker{}}
+	return &watched{Provider: provider, name: name, known: p.secrets, decls: p.outputDecls, sleep: p.options.Sleep, walkers: map[string]*sdk.Walker{}}
 }
 
 // outputDecls is what the file says of a module's outputs.
@@ -48,6 +51,25 @@ func guard[T any](method func() (T, error)) (res T, err error) {
 		}
 	}()
 	return method()
+}
+
+// lookAttempts is how often a platform that asks to wait, or does not answer, is
+// asked for something that changes nothing.
+const lookAttempts = 4
+
+// patient calls a method that changes nothing, again where its platform is
+// busy. What changes something is tried again by who keeps the journal.
+func patient[T any](ctx context.Context, w *watched, method func() (T, error)) (res T, err error) {
+	err = apply.Retry(ctx, apply.Retrying{Attempts: lookAttempts, Sleep: w.sleep}, func() (err error) {
+		res, err = guard(method)
+		return err
+	})
+	return res, err
+}
+
+// looks is optional for what changes nothing.
+func looks[I, T any](ctx context.Context, w *watched, method func(I) (T, error)) (T, error) {
+	return patient(ctx, w, func() (T, error) { return optional(w, method) })
 }
 
 // optional calls a method that not every provider has.
@@ -168,7 +190,7 @@ func (w *watched) Create(ctx context.Context, req *sdk.CreateRequest, report sdk
 // Read implements sdk.Provider.
 func (w *watched) Read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
 	w.inputs(req.Type, req.Ownership.Module, req.Config)
-	res, err := guard(func() (*sdk.ReadResponse, error) { return w.Provider.Read(ctx, req) })
+	res, err := patient(ctx, w, func() (*sdk.ReadResponse, error) { return w.Provider.Read(ctx, req) })
 	if res == nil {
 		return nil, err
 	}
@@ -197,12 +219,12 @@ func (w *watched) Delete(ctx context.Context, req *sdk.DeleteRequest, report sdk
 
 // List implements sdk.Lister.
 func (w *watched) List(ctx context.Context, req *sdk.ListRequest) (*sdk.ListResponse, error) {
-	return optional(w, func(p sdk.Lister) (*sdk.ListResponse, error) { return p.List(ctx, req) })
+	return looks(ctx, w, func(p sdk.Lister) (*sdk.ListResponse, error) { return p.List(ctx, req) })
 }
 
 // Import implements sdk.Importer.
 func (w *watched) Import(ctx context.Context, req *sdk.ImportRequest) (*sdk.ImportResponse, error) {
-	res, err := optional(w, func(p sdk.Importer) (*sdk.ImportResponse, error) { return p.Import(ctx, req) })
+	res, err := looks(ctx, w, func(p sdk.Importer) (*sdk.ImportResponse, error) { return p.Import(ctx, req) })
 	if res == nil {
 		return nil, err
 	}
@@ -217,7 +239,7 @@ func (w *watched) Import(ctx context.Context, req *sdk.ImportRequest) (*sdk.Impo
 
 // Health implements sdk.HealthChecker.
 func (w *watched) Health(ctx context.Context, req *sdk.HealthRequest) (*sdk.HealthResponse, error) {
-	res, err := optional(w, func(p sdk.HealthChecker) (*sdk.HealthResponse, error) { return p.Health(ctx, req) })
+	res, err := looks(ctx, w, func(p sdk.HealthChecker) (*sdk.HealthResponse, error) { return p.Health(ctx, req) })
 	if res == nil {
 		return nil, err
 	}

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gocodealone/wfctl/fault"
-	"github.com/gocodealone/wfctl/lock/sigstore"
 	"github.com/gocodealone/wfctl/lock/source"
 	"github.com/gocodealone/wfctl/lock/store"
+	"github.com/gocodealone/wfctl/sigstore"
 )
 
 // Installed is a plugin in the store, as the lockfile has it.

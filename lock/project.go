@@ -13,13 +13,13 @@ import (
 
 	"github.com/gocodealone/wfctl/atomicfile"
 	"github.com/gocodealone/wfctl/fault"
-	"github.com/gocodealone/wfctl/lock/sigstore"
 	"github.com/gocodealone/wfctl/lock/source"
 	"github.com/gocodealone/wfctl/lock/source/file"
 	"github.com/gocodealone/wfctl/lock/source/github"
 	"github.com/gocodealone/wfctl/lock/source/https"
 	"github.com/gocodealone/wfctl/lock/source/oci"
 	"github.com/gocodealone/wfctl/lock/store"
+	"github.com/gocodealone/wfctl/sigstore"
 )
 
 // Options say where a project's plugins are declared and kept.

@@ -10,9 +10,9 @@ import (
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/lock/release"
-	"github.com/gocodealone/wfctl/lock/sigstore"
 	"github.com/gocodealone/wfctl/lock/source"
 	"github.com/gocodealone/wfctl/lock/store"
+	"github.com/gocodealone/wfctl/sigstore"
 )
 
 // maxBundle bounds a signature bundle, in bytes.

@@ -114,25 +114,38 @@ func (b *builder) connectDeletes() {
 		}
 	}
 	b.connectNames()
+	for _, user := range b.plan.Changes {
+		if prior := priorOf(user); prior != nil && makes(user) {
+			for _, dep := range prior.DependsOn {
+				b.afterChange(user, resource.Key{Address: dep})
+			}
+		}
+	}
+	b.plan.orderByType(b.in.Catalog)
 }
 
-// beforeDelete lets the delete of what a change stood on wait for the change.
+// beforeDelete lets the delete of what another stood on wait for its delete.
 func (b *builder) beforeDelete(user Change, key resource.Key) {
+	dep := b.plan.byKey[key]
+	if dep != nil && deletes(dep) && deletes(user) && user.Key() != key {
+		b.plan.steps.Edge(Step{key, true}, Step{user.Key(), true})
+	}
+}
+
+// afterChange lets the delete of what a change stood on wait for the change,
+// unless the change itself has to wait for it: it then stands on something
+// that is replaced, and is without both for a moment.
+func (b *builder) afterChange(user Change, key resource.Key) {
 	dep := b.plan.byKey[key]
 	if dep == nil || !deletes(dep) || user.Key() == key {
 		return
 	}
-	g, del := &b.plan.steps, Step{key, true}
-	if deletes(user) {
-		g.Edge(del, Step{user.Key(), true})
+	if replace, ok := dep.(*Replace); ok && !replace.CreateFirst {
+		return // the user is changed after the new one is there
 	}
-	replace, replaced := dep.(*Replace)
-	switch {
-	case !makes(user):
-	case replaced && !replace.CreateFirst:
-		// the user is changed after the new one is there
-	default:
-		g.Edge(del, Step{Key: user.Key()})
+	del, change := Step{key, true}, Step{Key: user.Key()}
+	if !b.plan.waitFor(del)[change] {
+		b.plan.steps.Edge(del, change)
 	}
 }
 

@@ -11,10 +11,6 @@ import (
 	"github.com/gocodealone/wfctl/sdk"
 )
 
-// namePath is where a change of the resource name shows in a diff; no
-// configuration has a key with a space.
-const namePath = sdk.Path("/ name")
-
 // node plans one desired node; what it depends on is planned already.
 func (b *builder) node(d resource.Desired) {
 	p := &planned{decls: d.Outputs()}
@@ -93,12 +89,34 @@ func (n *nodePlan) plan() error {
 
 // fresh plans a node that is not recorded.
 func (n *nodePlan) fresh() error {
-	if n.d.ImportID() == "" {
-		return n.create()
+	if id := n.d.ImportID(); id != "" {
+		return n.adopt(&Adopt{ID: id})
 	}
-	n.change = &Adopt{base: n.base, target: n.target(nil), ID: n.d.ImportID()}
-	n.p.outputs = sdk.Outputs{}
+	e, there := n.b.in.Existing[n.d.Address()]
+	switch {
+	case !there:
+		return n.create()
+	case !e.Ours:
+		return n.taken(e)
+	}
+	n.base.reason = "it is there and carries this project's tags"
+	return n.adopt(&Adopt{ID: e.ID, Found: true, Mend: !e.Healthy})
+}
+
+func (n *nodePlan) adopt(c *Adopt) error {
+	c.base, c.target = n.base, n.target(nil)
+	n.change, n.p.outputs = c, sdk.Outputs{}
 	return nil
+}
+
+// taken is the refusal to make what is there, and is not known to be ours.
+func (n *nodePlan) taken(e Existing) error {
+	whose := "carries no tags of this project"
+	if e.Owner != nil && e.Owner.Project != "" {
+		whose = fmt.Sprintf("belongs to module %q of project %q, environment %q", e.Owner.Module, e.Owner.Project, e.Owner.Environment)
+	}
+	return fault.New(fault.Config, "%s %q is there already (%s) and %s", n.d.Type(), n.d.Name(), e.ID, whose).At(n.d.Pos()).
+		WithHint("take it over with `wfctl infra import %s %s`, or give this one another name", n.d.Address(), e.ID)
 }
 
 func (n *nodePlan) target(promised sdk.Outputs) target {
@@ -163,7 +181,7 @@ func (n *nodePlan) compare(obs Observation) error {
 		fields = diffJSON(normal(n.rec.Config), n.resolved.Canonical)
 	}
 	if n.rec.Name != n.d.Name() {
-		fields = append(fields, sdk.FieldChange{Path: namePath, Action: sdk.ActionReplace, Before: quoted(n.rec.Name), After: quoted(n.d.Name()),
+		fields = append(fields, sdk.FieldChange{Path: sdk.NamePath, Action: sdk.ActionReplace, Before: quoted(n.rec.Name), After: quoted(n.d.Name()),
 			Reason: fmt.Sprintf("`name: %s` in its config keeps it", n.rec.Name)})
 	}
 	drifted := n.drift(obs)
@@ -247,16 +265,18 @@ func (n *nodePlan) actions(res *sdk.DiffResponse, found []sdk.FieldChange) []sdk
 		return n.complete(res.Changes, found)
 	}
 	for i := range found {
-		f := &found[i]
-		if f.Path == namePath {
-			continue
-		}
-		f.Action = sdk.ActionUpdate
-		if n.walker.Immutable(f.Path) && (!f.Unknown || n.scope.renewed) {
-			f.Action = sdk.ActionReplace
-		}
+		found[i].Action = n.rule(found[i])
 	}
 	return found
+}
+
+// rule is what a difference demands where the provider does not say: the
+// schema's word.
+func (n *nodePlan) rule(f sdk.FieldChange) sdk.Action {
+	if f.Path == sdk.NamePath || n.walker.Immutable(f.Path) && (!f.Unknown || n.scope.renewed) {
+		return sdk.ActionReplace
+	}
+	return sdk.ActionUpdate
 }
 
 // complete adds to a provider's changes what the host knows of the values.
@@ -271,6 +291,9 @@ func (n *nodePlan) complete(changes, found []sdk.FieldChange) []sdk.FieldChange 
 			if c.Reason == "" {
 				c.Reason = f.Reason
 			}
+		}
+		if c.Action == "" {
+			c.Action = n.rule(*c)
 		}
 		if c.Sensitive || n.walker.Sensitive(c.Path) {
 			c.Sensitive, c.Before, c.After = true, nil, nil

@@ -155,7 +155,13 @@ const (
 	ActionIgnore  Action = "ignore"
 )
 
-// FieldChange is one difference. Before and After are JSON; they are nil
+// NamePath is where a change of the resource's name shows among changes; no
+// key of a configuration is called that. A platform that can rename in place
+// answers it with [ActionUpdate].
+const NamePath = Path("/ name")
+
+// FieldChange is one difference. An empty Action in an answer leaves the
+// judgement of that path to the host's generic rule. Before and After are JSON; they are nil
 // where unknown or absent, and never hold a sensitive value.
 type FieldChange struct {
 	Path      Path
@@ -177,6 +183,11 @@ type CreateRequest struct {
 	IdempotencyKey string
 	// Deadline is when the host gives up; ctx carries it too.
 	Deadline time.Time
+	// Except are identifiers of resources that are known to be others: where
+	// the new one is made before the old one goes, both have the same name and
+	// tags, and a provider that looks before it makes must not take the old
+	// one for the new.
+	Except []string
 }
 
 // CreateResponse is the resource that was made.

@@ -38,6 +38,9 @@ type Driver interface {
 	// success. The numbers are free again afterwards: it is the end of the
 	// lineage.
 	Wipe(ctx context.Context) (objects int, err error)
+	// Objects is how many Wipe would remove now. It reads no entry, so that
+	// damaged ones count as others do.
+	Objects(ctx context.Context) (int, error)
 	// Close lets go of the backend.
 	Close() error
 }
@@ -54,6 +57,10 @@ type Entry struct {
 var (
 	// ErrConflict: the number is taken.
 	ErrConflict = errors.New("the sequence number is in use")
+	// ErrForeign: the place holds the state of another environment.
+	ErrForeign = errors.New("it is another environment's")
+	// ErrUnreadable: what is there is damaged as a whole, or no state at all.
+	ErrUnreadable = errors.New("it cannot be read")
 	// ErrUnavailable marks what is worth another try.
 	ErrUnavailable = errors.New("the state backend does not answer")
 )

@@ -120,7 +120,7 @@ func (l *Log) checkOwner() error {
 	if !other(t.project, l.o.Project) && !other(t.environment, l.o.Environment) {
 		return nil
 	}
-	return fault.New(fault.State, "the state at %s belongs to environment %q of project %q, and this is %q of %q",
+	return fault.Wrap(fault.State, ErrForeign, "the state at %s belongs to environment %q of project %q, and this is %q of %q",
 		l.o.Location, t.environment, t.project, l.o.Environment, l.o.Project).
 		WithHint("give each project its own place (prefix, path, schema) in the module iac.state")
 }
@@ -156,6 +156,15 @@ func (l *Log) Record(key resource.Key) (resource.Record, bool) {
 		return resource.Record{}, false
 	}
 	return *s.rec, true
+}
+
+// Objects is how many objects of the backend the state is now.
+func (l *Log) Objects(ctx context.Context) (int, error) {
+	n, err := l.driver.Objects(ctx)
+	if err != nil {
+		return 0, storage(err, "count the state's objects")
+	}
+	return n, nil
 }
 
 // Refresh reads what others have appended. It notices when the log that it

@@ -125,6 +125,7 @@ func (m *memDriver) Load(_ context.Context, after uint64) iter.Seq2[Entry, error
 
 func (m *memDriver) Compact(context.Context, uint64, []byte) error { return nil }
 func (m *memDriver) Wipe(context.Context) (int, error)             { return 0, nil }
+func (m *memDriver) Objects(context.Context) (int, error)          { return len(m.list()), nil }
 func (m *memDriver) Close() error                                  { return nil }
 
 func mustOpen(t *testing.T, d Driver, o Options) *Log {

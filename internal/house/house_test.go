@@ -27,17 +27,17 @@ var (
 	engineMay = []string{
 		"fault", "kind", "config", "resolve", "resource", "graph", "plan", "apply", "state", "deliver", "secret",
 		"event", "sdk", "registry", "build", "migrate", "verify", "pipeline", "step", "lock", "pluginhost",
-		"state/tfstate", "tree",
+		"state/tfstate", "build/attest", "sigstore", "tree",
 	}
 )
 
 var rules = []rule{
 	{"cmd/wfctl", []string{"cli", "builtin"}},
+	{"cmd/workflow-migrate", []string{"migrate/command"}},
 	{"cmd/wfctl-temporal", []string{"cli", "builtin", "builtin/clustered"}},
-	{"cmd/workflow-migrate", []string{"cli", "builtin"}},
 	{"builtin/clustered", nil},
 	{"builtin", nil}, // brings everything together; nil means anything
-	{"cli", append([]string{"engine", "kind", "ui", "web", "pluginhost", "engine/*", "sdk/sdktest"}, engineMay...)},
+	{"cli", append([]string{"engine", "kind", "atomicfile", "ui", "web", "pluginhost", "engine/*", "sdk/sdktest"}, engineMay...)},
 	{"engine", engineMay},
 	{"config", []string{"fault", "kind"}},
 	{"resolve", []string{"config", "resource", "fault", "kind", "sdk"}},
@@ -56,8 +56,10 @@ var rules = []rule{
 	{"registry/*", []string{"registry", "fault", "sdk"}},
 	{"build", []string{"registry", "event", "fault"}},
 	{"build/push", []string{"build", "registry", "fault"}},
+	{"build/attest", []string{"build", "fault", "sigstore"}},
 	{"build/*", []string{"build", "fault"}},
 	{"migrate", []string{"fault"}},
+	{"migrate/command", []string{"migrate", "fault"}},
 	{"verify", []string{"event", "fault", "secret"}},
 	{"step", []string{"event", "fault"}},
 	{"step/verify", []string{"step", "event", "fault", "verify"}},
@@ -68,11 +70,12 @@ var rules = []rule{
 	{"pipeline/temporal", []string{"pipeline", "step", "event", "fault", "graph"}},
 	{"event", stdlib},
 	{"event/*", []string{"event", "event/*"}},
-	{"lock", []string{"fault", "kind", "atomicfile"}},
+	{"lock", []string{"fault", "kind", "atomicfile", "sigstore"}},
 	{"lock/locktest", []string{"lock/*", "fault", "kind", "atomicfile", "internal/githubspec"}},
 	{"lock/*", []string{"lock/*", "fault", "kind", "atomicfile"}},
+	{"sigstore", stdlib},
 	{"pluginhost", []string{"sdk", "sdk/wire", "fault", "secret"}},
-	{"provider/project", []string{"sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
+	{"provider/project", []string{"build/attest", "sigstore", "sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
 	{"provider/*", []string{"sdk", "sdk/*", "fault", "atomicfile", "secret"}},
 	{"web", []string{"event", "plan", "fault"}},
 	{"ui", []string{"event", "plan", "fault", "resource", "sdk"}},

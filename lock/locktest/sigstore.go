@@ -108,6 +108,12 @@ func (a *Authority) AttestAs(predicate, identity, issuer string, subjects map[st
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	return a.AttestStatement(identity, issuer, body)
+}
+
+// AttestStatement makes a bundle with a statement as it is.
+func (a *Authority) AttestStatement(identity, issuer string, body []byte) []byte {
+	a.t.Helper()
 	e, err := a.vs.AttestHashedRekordV2(identity, issuer, body)
 	if err != nil {
 		a.t.Fatal(err)

@@ -66,14 +66,14 @@ func toDiffResponse(r *pb.DiffResponse) *sdk.DiffResponse {
 func (e *encoder) createRequest(r *sdk.CreateRequest) *pb.CreateCall {
 	return &pb.CreateCall{
 		Type: r.Type, Name: r.Name, Ownership: e.ownership(r.Ownership), Config: e.config(r.Config),
-		IdempotencyKey: r.IdempotencyKey, Deadline: fromTime(r.Deadline),
+		IdempotencyKey: r.IdempotencyKey, Deadline: fromTime(r.Deadline), Except: r.Except,
 	}
 }
 
 func toCreateRequest(r *pb.CreateCall) *sdk.CreateRequest {
 	return &sdk.CreateRequest{
 		Type: r.Type, Name: r.Name, Ownership: toOwnership(r.Ownership), Config: toConfig(r.Config),
-		IdempotencyKey: r.IdempotencyKey, Deadline: toTime(r.Deadline),
+		IdempotencyKey: r.IdempotencyKey, Deadline: toTime(r.Deadline), Except: r.Except,
 	}
 }
 

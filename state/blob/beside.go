@@ -211,6 +211,16 @@ func seqOf(key string) (seq uint64) {
 	return seq
 }
 
+// Objects implements state.Driver.
+func (d *beside) Objects(ctx context.Context) (int, error) {
+	keys, err := d.objects(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n, err := d.index.Objects(ctx)
+	return n + len(keys), err
+}
+
 // Wipe implements state.Driver. The index goes first: what it names no more is
 // no log, and a wipe that was interrupted is finished by the next.
 func (d *beside) Wipe(ctx context.Context) (int, error) {

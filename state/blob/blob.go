@@ -195,6 +195,12 @@ func (d *driver) Compact(ctx context.Context, through uint64, snapshot []byte) e
 	return d.deleteAll(ctx, keys)
 }
 
+// Objects implements state.Driver.
+func (d *driver) Objects(ctx context.Context) (int, error) {
+	keys, err := d.all(ctx)
+	return len(keys), err
+}
+
 // Wipe implements state.Driver. A marker says that it has begun, so that one
 // that was interrupted is finished by the next command, and what is left
 // meanwhile is not taken for a log.

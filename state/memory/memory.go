@@ -82,14 +82,25 @@ func (d driver) Compact(_ context.Context, through uint64, snapshot []byte) erro
 	return nil
 }
 
+// Objects implements state.Driver.
+func (d driver) Objects(context.Context) (int, error) {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	return d.s.objects(), nil
+}
+
+func (s *Store) objects() int {
+	if s.snapshot != nil {
+		return len(s.entries) + 1
+	}
+	return len(s.entries)
+}
+
 // Wipe implements state.Driver.
 func (d driver) Wipe(context.Context) (int, error) {
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
-	n := len(d.s.entries)
-	if d.s.snapshot != nil {
-		n++
-	}
+	n := d.s.objects()
 	d.s.entries, d.s.snapshot, d.s.floor = nil, nil, 0
 	return n, nil
 }

@@ -299,6 +299,23 @@ func (d *driver) Compact(ctx context.Context, through uint64, snapshot []byte) e
 	})
 }
 
+// Objects implements state.Driver.
+func (d *driver) Objects(ctx context.Context) (n int, err error) {
+	err = d.with(ctx, func(conn *pgx.Conn) error {
+		there, err := d.ready(ctx, conn, false)
+		if err != nil || !there {
+			return err
+		}
+		err = conn.QueryRow(ctx, d.sql(`SELECT (SELECT count(*) FROM {s}.entry WHERE scope = s.id) + (SELECT count(*) FROM {s}.snapshot WHERE scope = s.id)
+			FROM {s}.scope s WHERE name = $1`), d.env).Scan(&n)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return n, err
+}
+
 // Wipe implements state.Driver. The tables and the schema stay: other
 // environments may live there.
 func (d *driver) Wipe(ctx context.Context) (int, error) {

@@ -57,7 +57,7 @@ func explain(path string, err error) error {
 }
 
 func damaged(path string, err error) error {
-	return fault.Wrap(fault.State, err, "the state %s is damaged or is no state", path).
+	return fault.Wrap(fault.State, fmt.Errorf("%w: %w", state.ErrUnreadable, err), "the state %s is damaged or is no state", path).
 		WithHint("it was left as it is; bring it back from a copy, and do not remove it: what it records exists")
 }
 

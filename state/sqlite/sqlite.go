@@ -329,6 +329,22 @@ func (d *driver) Compact(ctx context.Context, through uint64, snapshot []byte) e
 	}))
 }
 
+// Objects implements state.Driver.
+func (d *driver) Objects(ctx context.Context) (int, error) {
+	db, err := d.open(ctx, false)
+	if err != nil || db == nil {
+		return 0, err
+	}
+	var n int
+	err = db.QueryRowContext(ctx, `
+		SELECT (SELECT count(*) FROM entry WHERE id > s.id << 40 AND id < (s.id + 1) << 40) + (SELECT count(*) FROM snapshot WHERE scope = s.id)
+		FROM scope s WHERE s.name = ?1`, d.env).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return n, explain(d.path, err)
+}
+
 // Wipe implements state.Driver.
 func (d *driver) Wipe(ctx context.Context) (int, error) {
 	db, err := d.open(ctx, false)

@@ -202,9 +202,16 @@ func wipeOne(t *testing.T, o Opener) {
 		mustCompact(t, d, 1, "snapshot "+env)
 	}
 	for i, env := range envs {
+		counted, err := drivers[env].Objects(t.Context())
+		if err != nil {
+			t.Errorf("count %s: %v", env, err)
+		}
 		n, err := drivers[env].Wipe(t.Context())
-		if err != nil || n < 2 {
-			t.Errorf("wipe %s: %d objects, %v; want at least 2", env, n, err)
+		if err != nil || n < 2 || n != counted {
+			t.Errorf("wipe %s: %d objects, %v; want at least 2, and %d", env, n, err, counted)
+		}
+		if counted, err = drivers[env].Objects(t.Context()); err != nil || counted != 0 {
+			t.Errorf("%s holds %d objects after its wipe, %v", env, counted, err)
 		}
 		again, err := drivers[env].Wipe(t.Context())
 		if err != nil || again != 0 {

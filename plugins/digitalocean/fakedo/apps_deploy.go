@@ -29,6 +29,7 @@ func (s *Server) deploy(o *object, cause string) doc {
 	for _, d := range o.parts["deployments"] {
 		if !ended(d) {
 			d["phase"] = "SUPERSEDED"
+			s.discard(o, d)
 		}
 	}
 	spec := deepCopy(sub(o.doc, "spec"))
@@ -124,14 +125,19 @@ func (r *run) to(phase string) func(time.Time) {
 		if ended(r.dep) {
 			return
 		}
+		if str(r.dep, "phase") == "DEPLOYING" {
+			r.deployed()
+		}
 		if r.fault != nil && r.fault.Phase == str(r.dep, "phase") {
 			phase = "ERROR"
+			r.s.discard(r.app, r.dep)
 		}
 		if phase == "ACTIVE" {
 			if old := r.s.active(r.app); old != nil {
 				old["phase"] = "SUPERSEDED"
 			}
 			r.s.live(r.app, now)
+			r.s.settle(r.app, r.dep)
 		}
 		r.dep["phase"], r.dep["phase_last_updated_at"], r.dep["updated_at"] = phase, stamp(now), stamp(now)
 		r.show()
@@ -273,6 +279,7 @@ func (s *Server) cancelDeployment(c *call, o *object) reply {
 		return problem(http.StatusBadRequest, "the deployment has ended")
 	}
 	d["phase"] = "CANCELED"
+	s.discard(o, d)
 	return ok(doc{"deployment": d})
 }
 
@@ -291,8 +298,11 @@ func (s *Server) deploymentLogs(c *call, o *object) reply {
 	for _, p := range components(sub(dep, "spec")) {
 		if only == "" || only == p.name {
 			known = true
-			lines = append(lines, s.lines(dep, p.name, c.query.Get("type"))...)
+			lines = append(lines, s.lines(o.id, dep, p.name, c.query.Get("type"))...)
 		}
+	}
+	if kind := c.query.Get("type"); c.query.Get("follow") != "true" && (kind == "RUN" || kind == "UNSPECIFIED") && dep["phase"] == "ACTIVE" {
+		lines = append(lines, saidBy(o, only)...)
 	}
 	if !known {
 		return notFound()
@@ -305,6 +315,9 @@ func (s *Server) deploymentLogs(c *call, o *object) reply {
 	}
 	token := s.uuid()
 	s.logs[token] = lines
+	if c.query.Get("follow") == "true" {
+		s.follows[token] = liveLog{o.id, only}
+	}
 	url := c.base + "/_logs/" + token
 	answer := doc{"live_url": url, "historic_urls": []any{}}
 	if ended(dep) {
@@ -314,7 +327,7 @@ func (s *Server) deploymentLogs(c *call, o *object) reply {
 }
 
 // lines is what a component said in a stage of its life.
-func (s *Server) lines(dep doc, name, kind string) []string {
+func (s *Server) lines(app string, dep doc, name, kind string) []string {
 	at := func(text string) string { return fmt.Sprintf("%s %s %s", name, str(dep, "updated_at"), text) }
 	phase := str(dep, "phase")
 	f := s.failing[str(dep, "id")]
@@ -336,6 +349,9 @@ func (s *Server) lines(dep doc, name, kind string) []string {
 			return []string{at("deployed")}
 		}
 	case "RUN", "UNSPECIFIED", "":
+		if s.opts.World != nil && !failing {
+			return each(at, s.opts.World.Lines(app, str(dep, "id"), name), "")
+		}
 		if failing && f.Phase == "DEPLOYING" {
 			return each(at, f.Lines, "container exited with code 1")
 		}
@@ -347,23 +363,11 @@ func (s *Server) lines(dep doc, name, kind string) []string {
 }
 
 func each(at func(string) string, lines []string, otherwise string) (out []string) {
-	if len(lines) == 0 {
+	if len(lines) == 0 && otherwise != "" {
 		lines = []string{otherwise}
 	}
 	for _, l := range lines {
 		out = append(out, at(l))
 	}
 	return out
-}
-
-func (s *Server) serveLog(w http.ResponseWriter, token string) {
-	s.mu.Lock()
-	lines, known := s.logs[token]
-	s.mu.Unlock()
-	if !known {
-		http.Error(w, "no such log", http.StatusNotFound)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintln(w, strings.Join(lines, "\n"))
 }

@@ -126,7 +126,8 @@ func (s *Server) checkAppDatabases(spec doc) string {
 // unknownSecret names a variable whose value is encrypted, but not by this service.
 func (s *Server) unknownSecret(d doc) string {
 	for _, e := range docs(d, "envs") {
-		if v := str(e, "value"); str(e, "type") == "SECRET" && strings.HasPrefix(v, "EV[") && !s.ciphers[v] {
+		v := str(e, "value")
+		if _, known := s.ciphers[v]; str(e, "type") == "SECRET" && strings.HasPrefix(v, "EV[") && !known {
 			return str(e, "key")
 		}
 	}
@@ -192,7 +193,7 @@ func (s *Server) encrypt(d doc) {
 		defaults(e, doc{"scope": "RUN_AND_BUILD_TIME"})
 		if v := str(e, "value"); str(e, "type") == "SECRET" && v != "" && !strings.HasPrefix(v, "EV[") {
 			cipher := fmt.Sprintf("EV[1:%s:%s]", s.hex(32), s.hex(48))
-			s.ciphers[cipher] = true
+			s.ciphers[cipher] = v
 			e["value"] = cipher
 		}
 	}

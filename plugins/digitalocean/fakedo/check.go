@@ -67,7 +67,11 @@ func (s *Server) checkRequest(r *http.Request, o *operation, body []byte, params
 	if what := unlistedQuery(r, o); what != "" {
 		return refuse(http.StatusUnprocessableEntity, what)
 	}
-	in := s.input(r, o, body, params)
+	rest, what := s.beyond(o, body)
+	if what != "" {
+		return refuse(http.StatusUnprocessableEntity, what)
+	}
+	in := s.input(r, o, rest, params)
 	if err := openapi3filter.ValidateRequest(r.Context(), in); err != nil && r.Context().Err() == nil {
 		return refuse(http.StatusUnprocessableEntity, brief(err))
 	}
@@ -85,7 +89,11 @@ func (s *Server) checkRequest(r *http.Request, o *operation, body []byte, params
 	if media == nil {
 		return refuse(http.StatusUnprocessableEntity, "the description has no JSON body here")
 	}
-	if extra := unlisted(decoded, "body", media.Schema); len(extra) > 0 {
+	described, err := decode(rest)
+	if err != nil {
+		return refuse(http.StatusBadRequest, err.Error())
+	}
+	if extra := unlisted(described, "body", media.Schema); len(extra) > 0 {
 		return refuse(http.StatusUnprocessableEntity, "fields that the description does not list: "+strings.Join(extra, ", "))
 	}
 	return decoded, reply{}, false
@@ -143,6 +151,9 @@ func (s *Server) checkReply(r *http.Request, o *operation, rep reply) {
 		return
 	}
 	raw, _ := rep.body.(json.RawMessage)
+	if d, err := decode(raw); err == nil && d != nil && strings.HasPrefix(o.path, "/v2/apps") {
+		raw = withoutBeyond(d, raw)
+	}
 	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
 	if t := rep.header.Get("Content-Type"); t != "" {
 		header.Set("Content-Type", t)

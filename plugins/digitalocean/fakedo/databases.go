@@ -100,6 +100,9 @@ func (s *Server) createDatabase(c *call) reply {
 	}) {
 		o.doc[k] = v
 	}
+	if err := s.startReal(o, e); err != nil {
+		return problem(http.StatusInternalServerError, err.Error())
+	}
 	s.add(c, o)
 	s.furnish(o, e, docs(in, "rules"))
 	s.after(databaseCreates, func(time.Time) { o.doc["status"] = "online" })
@@ -157,16 +160,19 @@ func (s *Server) furnish(o *object, e engine, rules []doc) {
 
 // connect writes the addresses of a cluster.
 func (s *Server) connect(o *object) {
-	e := engines[str(o.doc, "engine")]
-	host := o.secret["host"]
-	o.doc["connection"] = connection(str(o.doc, "engine"), host, e.port, e.user, o.secret["password"], e.database)
-	o.doc["private_connection"] = connection(str(o.doc, "engine"), "private-"+host, e.port, e.user, o.secret["password"], e.database)
-	if num(o.doc, "num_nodes") > 1 && (str(o.doc, "engine") == "pg" || str(o.doc, "engine") == "mysql") {
-		o.doc["standby_connection"] = connection(str(o.doc, "engine"), "replica-"+host, e.port, e.user, o.secret["password"], e.database)
-		o.doc["standby_private_connection"] = connection(str(o.doc, "engine"), "private-replica-"+host, e.port, e.user, o.secret["password"], e.database)
+	kind, password := str(o.doc, "engine"), o.secret["password"]
+	e := engines[kind]
+	at := func(prefix string) doc {
+		host, port := o.address(prefix, e)
+		return connection(kind, host, port, e.user, password, e.database)
 	}
-	if str(o.doc, "engine") == "opensearch" {
-		o.doc["ui_connection"] = doc{"uri": "https://" + e.user + ":" + o.secret["password"] + "@" + host + ":443", "host": host, "port": 443, "user": e.user, "password": o.secret["password"], "ssl": true}
+	o.doc["connection"], o.doc["private_connection"] = at(""), at("private-")
+	if num(o.doc, "num_nodes") > 1 && (kind == "pg" || kind == "mysql") {
+		o.doc["standby_connection"], o.doc["standby_private_connection"] = at("replica-"), at("private-replica-")
+	}
+	if kind == "opensearch" {
+		host := o.secret["host"]
+		o.doc["ui_connection"] = doc{"uri": "https://" + e.user + ":" + password + "@" + host + ":443", "host": host, "port": 443, "user": e.user, "password": password, "ssl": true}
 	}
 }
 

@@ -22,7 +22,7 @@ func (s *Server) databasePartRoutes() map[string]func(*call) reply {
 		"GET " + one + "/dbs":                          s.onDatabase(dbs.list),
 		"POST " + one + "/dbs":                         s.onlineOnly(s.addDB),
 		"GET " + one + "/dbs/{database_name}":          s.onDatabase(dbs.get),
-		"DELETE " + one + "/dbs/{database_name}":       s.onlineOnly(dbs.remove),
+		"DELETE " + one + "/dbs/{database_name}":       s.onlineOnly(s.deleteDB),
 		"GET " + one + "/pools":                        s.onDatabase(pools.list),
 		"POST " + one + "/pools":                       s.onlineOnly(s.addPool),
 		"GET " + one + "/pools/{pool_name}":            s.onDatabase(pools.get),
@@ -97,6 +97,9 @@ func (s *Server) addUser(c *call, o *object) reply {
 	case "kafka":
 		u["access_cert"], u["access_key"] = fakeCA("cert-"+name), fakeCA("key-"+name)
 	}
+	if rep, bad := s.inWorld(o, func(w World) error { return w.SetUser(o.id, Credential{name, str(u, "password")}) }); bad {
+		return rep
+	}
 	o.parts["users"] = append(o.parts["users"], u)
 	return created(doc{"user": u})
 }
@@ -111,8 +114,16 @@ func (s *Server) updateUser(c *call, o *object) reply {
 }
 
 func (s *Server) deleteUser(c *call, o *object) reply {
-	if u := partNamed(o, "users", c.param("username")); u != nil && str(u, "role") == "primary" {
+	name := c.param("username")
+	u := partNamed(o, "users", name)
+	if u == nil {
+		return notFound()
+	}
+	if str(u, "role") == "primary" {
 		return refused("the primary user cannot be deleted")
+	}
+	if rep, bad := s.inWorld(o, func(w World) error { return w.DropUser(o.id, name) }); bad {
+		return rep
 	}
 	return part{"users", "user", "username"}.remove(c, o)
 }
@@ -122,7 +133,11 @@ func (s *Server) resetUser(c *call, o *object) reply {
 	if u == nil {
 		return notFound()
 	}
-	u["password"] = s.password()
+	password := s.password()
+	if rep, bad := s.inWorld(o, func(w World) error { return w.SetUser(o.id, Credential{str(u, "name"), password}) }); bad {
+		return rep
+	}
+	u["password"] = password
 	if m, set := c.body["mysql_settings"]; set {
 		u["mysql_settings"] = m
 	}
@@ -141,9 +156,23 @@ func (s *Server) addDB(c *call, o *object) reply {
 	if rep, bad := (part{"dbs", "db", ""}).taken(o, name); bad {
 		return rep
 	}
+	if rep, bad := s.inWorld(o, func(w World) error { return w.AddDatabase(o.id, name) }); bad {
+		return rep
+	}
 	db := doc{"name": name}
 	o.parts["dbs"] = append(o.parts["dbs"], db)
 	return created(doc{"db": db})
+}
+
+func (s *Server) deleteDB(c *call, o *object) reply {
+	name := c.param("database_name")
+	if partNamed(o, "dbs", name) == nil {
+		return notFound()
+	}
+	if rep, bad := s.inWorld(o, func(w World) error { return w.DropDatabase(o.id, name) }); bad {
+		return rep
+	}
+	return part{"dbs", "db", "database_name"}.remove(c, o)
 }
 
 func (s *Server) addPool(c *call, o *object) reply {
@@ -178,9 +207,14 @@ func (s *Server) poolDoc(o *object, name string, in doc) (doc, reply, bool) {
 	if !slices.Contains([]string{"transaction", "session", "statement"}, str(p, "mode")) {
 		return nil, refused("mode is none of transaction, session, statement"), true
 	}
-	port := engines["pg"].poolPort
-	p["connection"] = connection("pg", o.secret["host"], port, user, str(u, "password"), name)
-	p["private_connection"] = connection("pg", "private-"+o.secret["host"], port, user, str(u, "password"), name)
+	for key, prefix := range map[string]string{"connection": "", "private_connection": "private-"} {
+		host, port := o.address(prefix, engine{port: engines["pg"].poolPort})
+		database := name
+		if s.real(o) { // there is no pooler in the world: this goes to the database itself
+			database = str(p, "db")
+		}
+		p[key] = connection("pg", host, port, user, str(u, "password"), database)
+	}
 	return p, reply{}, false
 }
 

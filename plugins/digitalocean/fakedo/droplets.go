@@ -117,8 +117,10 @@ func (s *Server) createDroplets(c *call) reply {
 	var shown, links []any
 	for _, name := range names {
 		o := s.addDroplet(c, name, region, vpc, size, image, texts(c.body, "tags"))
-		if flag(c.body, "monitoring") {
-			o.doc["features"] = append(list(o.doc, "features"), "monitoring")
+		for _, feature := range []string{"monitoring", "backups", "ipv6"} {
+			if flag(c.body, feature) {
+				o.doc["features"] = append(list(o.doc, "features"), feature)
+			}
 		}
 		for _, v := range texts(c.body, "volumes") {
 			s.attach(s.find("volume", v), o)
@@ -268,7 +270,9 @@ func (s *Server) dropletChange(in doc, o *object) (func(), reply, bool) {
 			return nil, refused("You specified an invalid image."), true
 		}
 		return set("image", image), reply{}, false
-	case "password_reset", "enable_ipv6", "snapshot", "change_backup_policy":
+	case "enable_ipv6":
+		return func() { o.doc["features"] = append(list(o.doc, "features"), "ipv6") }, reply{}, false
+	case "password_reset", "snapshot", "change_backup_policy":
 		return func() {}, reply{}, false
 	}
 	return nil, refused("the fake has no droplet action " + strings.TrimSpace(str(in, "type"))), true

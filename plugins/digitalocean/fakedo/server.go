@@ -45,6 +45,8 @@ type Options struct {
 	// CheckImages makes a deployment fail whose image is not in the
 	// account's registry.
 	CheckImages bool
+	// World makes clusters and apps real; nil leaves them on paper.
+	World World
 }
 
 // Server is the fake. It is an http.Handler.
@@ -55,6 +57,7 @@ type Server struct {
 	opts        Options
 	implemented map[string]func(*call) reply
 	registry    *dataPlane
+	authority   authority
 
 	mu         sync.Mutex
 	now        time.Time
@@ -63,8 +66,10 @@ type Server struct {
 	nextInt    int
 	shelves    map[string]*shelf
 	leaving    []leaving
-	ciphers    map[string]bool
+	ciphers    map[string]string // what is hidden, by its cipher
 	logs       map[string][]string
+	follows    map[string]liveLog
+	spoken     chan struct{}     // closed when somebody says something
 	failing    map[string]*Fault // by the deployment that fails
 	faults     []*Fault
 	chaos      Chaos
@@ -86,7 +91,7 @@ func New(o Options) *Server {
 	s := &Server{
 		opts: o, now: o.Clock.Now(),
 		random: rand.New(rand.NewPCG(o.Seed, 1)), dice: rand.New(rand.NewPCG(o.Seed, 2)),
-		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]bool{}, logs: map[string][]string{}, everMade: map[string]int{}, failing: map[string]*Fault{},
+		nextInt: 400_000_000, shelves: map[string]*shelf{}, ciphers: map[string]string{}, logs: map[string][]string{}, follows: map[string]liveLog{}, spoken: make(chan struct{}), everMade: map[string]int{}, failing: map[string]*Fault{},
 		limitLeft: rateLimit,
 	}
 	s.registry = newDataPlane()
@@ -111,8 +116,16 @@ func (s *Server) handlers() map[string]func(*call) reply {
 // ServeHTTP answers the API, the registry's data plane and the fake's own
 // paths on one address.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		s.serveProxy(w, r)
+		return
+	}
 	if isDataPlane(r) {
 		s.serveDataPlane(w, r)
+		return
+	}
+	if r.URL.Path == SpacesPath || strings.HasPrefix(r.URL.Path, SpacesPath+"/") {
+		s.serveSpaces(w, r, strings.TrimPrefix(r.URL.Path, SpacesPath))
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/_fake/") {
@@ -120,7 +133,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if token, isLog := strings.CutPrefix(r.URL.Path, "/_logs/"); isLog {
-		s.serveLog(w, token)
+		s.serveLog(w, r, token)
 		return
 	}
 	o, params := s.opts.Spec.match(r)

@@ -101,6 +101,7 @@ func (s *Server) listed(kind string, keep func(*object) bool) (out []*object) {
 
 // drop takes an object away; its VPC knows it for a while longer.
 func (s *Server) drop(o *object) {
+	s.leave(o)
 	sh := s.shelf(o.kind)
 	sh.objects = slices.DeleteFunc(sh.objects, func(e *object) bool { return e == o })
 	if o.vpc != "" {

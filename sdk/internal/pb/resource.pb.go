@@ -602,6 +602,7 @@ type CreateCall struct {
 	Config         *Config                `protobuf:"bytes,4,opt,name=config,proto3" json:"config,omitempty"`
 	IdempotencyKey string                 `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	Deadline       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Except         []string               `protobuf:"bytes,7,rep,name=except,proto3" json:"except,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -674,6 +675,13 @@ func (x *CreateCall) GetIdempotencyKey() string {
 func (x *CreateCall) GetDeadline() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Deadline
+	}
+	return nil
+}
+
+func (x *CreateCall) GetExcept() []string {
+	if x != nil {
+		return x.Except
 	}
 	return nil
 }
@@ -1077,7 +1085,7 @@ const file_wfctl_provider_v1_resource_proto_rawDesc = "" +
 	"\x06config\x18\x04 \x01(\v2\x19.wfctl.provider.v1.ConfigR\x06config\x122\n" +
 	"\x05owner\x18\x05 \x01(\v2\x1c.wfctl.provider.v1.OwnershipR\x05owner\x12\x18\n" +
 	"\ahealthy\x18\x06 \x01(\bR\ahealthy\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\"\x90\x02\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\xa8\x02\n" +
 	"\n" +
 	"CreateCall\x12\x18\n" +
 	"\x04type\x18\x01 \x01(\tB\x04\xa0\xbb\x18\x01R\x04type\x12\x18\n" +
@@ -1085,7 +1093,8 @@ const file_wfctl_provider_v1_resource_proto_rawDesc = "" +
 	"\townership\x18\x03 \x01(\v2\x1c.wfctl.provider.v1.OwnershipR\townership\x121\n" +
 	"\x06config\x18\x04 \x01(\v2\x19.wfctl.provider.v1.ConfigR\x06config\x12'\n" +
 	"\x0fidempotency_key\x18\x05 \x01(\tR\x0eidempotencyKey\x126\n" +
-	"\bdeadline\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"T\n" +
+	"\bdeadline\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x16\n" +
+	"\x06except\x18\a \x03(\tR\x06except\"T\n" +
 	"\fCreateResult\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x124\n" +
 	"\aoutputs\x18\x02 \x01(\v2\x1a.wfctl.provider.v1.OutputsR\aoutputs\"\x85\x03\n" +

@@ -12,13 +12,15 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/gocodealone/wfctl/plugins/digitalocean/fakedo"
+	"github.com/gocodealone/wfctl/plugins/digitalocean/fakedo/world"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
@@ -35,6 +37,7 @@ type settings struct {
 	speed             float64
 	checkImages       bool
 	quiet             bool
+	real              bool
 }
 
 func parse(args []string, out io.Writer) (settings, error) {
@@ -46,6 +49,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags.StringVar(&s.token, "token", fakedo.Token, "the token that is taken")
 	flags.Float64Var(&s.speed, "speed", 60, "how many times as fast as a clock its time runs")
 	flags.BoolVar(&s.checkImages, "check-images", false, "fail deployments of images that were not pushed")
+	flags.BoolVar(&s.real, "real", false, "run a PostgreSQL server for each cluster of that engine, and the images that apps are deployed with, on this machine")
 	flags.BoolVar(&s.quiet, "quiet", false, "do not show each request")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -78,8 +82,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	addr := listener.Addr().String()
+	around, end, err := realWorld(set.real)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	fake := fakedo.New(fakedo.Options{
-		Spec: spec, Clock: fakedo.NewScaledClock(set.speed), Tokens: map[string][]string{set.token: nil},
+		World: around, Spec: spec, Clock: fakedo.NewScaledClock(set.speed), Tokens: map[string][]string{set.token: nil},
 		RegistryHost: addr, CheckImages: set.checkImages, Seed: uint64(time.Now().UnixNano()),
 	})
 	var handler http.Handler = fake
@@ -87,7 +95,24 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		handler = shown(fake, out)
 	}
 	fmt.Fprintf(out, howTo, addr, set.token, set.speed)
-	return serve(ctx, listener, handler)
+	return errors.Join(serve(ctx, listener, handler), end())
+}
+
+// realWorld is where clusters and apps really run, in a folder that goes with
+// it, and what ends it; none where it is not wanted.
+func realWorld(wanted bool) (fakedo.World, func() error, error) {
+	if !wanted {
+		return nil, func() error { return nil }, nil
+	}
+	dir, err := os.MkdirTemp("", "fakedo")
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := world.New(dir)
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return w, func() error { return errors.Join(w.Close(), os.RemoveAll(dir)) }, nil
 }
 
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {

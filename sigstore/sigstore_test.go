@@ -13,7 +13,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/testing/data"
 
 	"github.com/gocodealone/wfctl/lock/locktest"
-	"github.com/gocodealone/wfctl/lock/sigstore"
+	"github.com/gocodealone/wfctl/sigstore"
 )
 
 const (

@@ -1,11 +1,11 @@
-// Package sigstore verifies who signed a file, from a Sigstore bundle, without
-// a network: a bundle carries the signature (or an attestation that names the
+// Package sigstore proves who signed a file, without a network, and signs. A
+// Sigstore bundle carries the signature (or an attestation that names the
 // file's hash), the short-lived certificate of the signer and the proof that
-// both were logged while the certificate was valid. It is the one package that
-// imports sigstore-go, which brings many modules.
+// it was made while the certificate was valid; or the signature of a key. It
+// is the one package that imports sigstore-go, which brings many modules.
 //
 // What the proofs are checked against is the trust root: the pinned one of
-// Sigstore's public instance, or one that the caller gives. It signs nothing.
+// Sigstore's public instance, or one that the caller gives.
 package sigstore
 
 import (
@@ -131,23 +131,35 @@ func requirements(r root.TrustedMaterial) []verify.VerifierOption {
 // verifyWith proves the signature first and reads from the proved result who
 // it is by; Verify compares that with who is wanted.
 func verifyWith(r root.TrustedMaterial, b *bundle.Bundle, artifact Artifact) (Identity, error) {
-	subject, err := artifact.option()
+	result, err := prove(r, b, artifact)
 	if err != nil {
 		return Identity{}, err
+	}
+	if s := result.Statement; s != nil && !strings.HasPrefix(s.GetPredicateType(), provenancePrefix) {
+		return Identity{}, fmt.Errorf("it attests %q, not how the file was built", s.GetPredicateType())
+	}
+	return signerOf(result)
+}
+
+// provenancePrefix begins the predicate types of build provenance.
+const provenancePrefix = "https://slsa.dev/provenance/"
+
+func prove(r root.TrustedMaterial, b *bundle.Bundle, artifact Artifact) (*verify.VerificationResult, error) {
+	subject, err := artifact.option()
+	if err != nil {
+		return nil, err
 	}
 	verifier, err := verify.NewVerifier(r, requirements(r)...)
 	if err != nil {
-		return Identity{}, err
+		return nil, err
 	}
-	result, err := verifier.Verify(b, verify.NewPolicy(subject, verify.WithoutIdentitiesUnsafe()))
-	if err != nil {
-		return Identity{}, err
-	}
+	return verifier.Verify(b, verify.NewPolicy(subject, verify.WithoutIdentitiesUnsafe()))
+}
+
+// signerOf reads who a proved certificate is of.
+func signerOf(result *verify.VerificationResult) (Identity, error) {
 	if result.Signature == nil || result.Signature.Certificate == nil {
 		return Identity{}, errors.New("it is signed with a key, not with a certificate that says who signed")
-	}
-	if s := result.Statement; s != nil && !strings.HasPrefix(s.GetPredicateType(), "https://slsa.dev/provenance/") {
-		return Identity{}, fmt.Errorf("it attests %q, not how the file was built", s.GetPredicateType())
 	}
 	cert := result.Signature.Certificate
 	id := Identity{Identity: cert.SubjectAlternativeName, Issuer: cert.Issuer}
