@@ -121,7 +121,7 @@ services-stop:
 SERVICE_TESTS := ./state/... ./internal/backends ./internal/faultproxy ./internal/torture \
 	./migrate/... ./cmd/workflow-migrate \
 	./provider/local/... \
-	./event/postgres \
+	./event/postgres ./pipeline/temporal ./internal/clusters ./internal/clustertorture \
 	./secret/sops \
 	./sigstore ./build/... ./internal/shipping \
 	./web
