@@ -16,7 +16,7 @@ GENTOOLS := $(TOOLS)/gen-$(BUF_VERSION)-$(PROTOC_GEN_GO_VERSION)-$(PROTOC_GEN_GO
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: gen-symbols build demo demo-up demo-down test check conformance lint cross gen current bench bench-services bench-peers services services-stop test-services torture clean
+.PHONY: gen-symbols build demo demo-up demo-down test check conformance plugin-digitalocean lint cross gen current bench bench-services bench-peers services services-stop test-services torture clean
 
 build: ## the binary, bin/wfctl
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
@@ -37,9 +37,12 @@ test: ## every test that needs nothing but Go
 	@$(MAKE) --no-print-directory conformance
 
 conformance: ## what each provider answers to each request, in process and over the wire
-	@set -e; for p in ./provider/core ./provider/local ./examples/plugin-hello; do \
+	@set -e; for p in ./provider/core ./provider/local ./examples/plugin-hello ./plugins/digitalocean/do; do \
 		said=$$(cd $$p && CGO_ENABLED=0 $(GO) test -v -run '^TestConformance$$' .) || { echo "$$said"; exit 1; }; \
 		echo "$$said" | sed -n 's/^        //; /^conformance of/,/^at the same time/p'; echo; done
+
+plugin-digitalocean: ## the plugin, as a folder that `wfctl plugin add --source file://…` takes
+	./scripts/plugin-folder digitalocean $(or $(VERSION),v0.1.0) dist/plugins/digitalocean
 
 check: cross lint current ## formatting, vet, lint, all platforms, the house's rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }

@@ -109,7 +109,9 @@ type typed[C, T any] struct {
 	untold []string
 	// renames says that a new name is given in place.
 	renames bool
-	limits  limits
+	// guest is what a database calls it that lets it in; see introduce.
+	guest  string
+	limits limits
 
 	// check finds what the JSON Schema cannot say. It copes with zero values
 	// in the place of what is not known.
@@ -126,10 +128,10 @@ type typed[C, T any] struct {
 
 	api driver[C, T]
 
-	made struct {
-		once   sync.Once
-		schema json.RawMessage
-	}
+	schemaOnce, walkOnce sync.Once
+	configSchema         json.RawMessage
+	walks                *sdk.Walker
+	walkErr              error
 }
 
 // work is one create or update.
@@ -163,17 +165,10 @@ func (t *typed[C, T]) sizes() map[string]string { return t.sizing }
 
 func (t *typed[C, T]) typeName() string { return t.name }
 
-// configSchema is the JSON Schema of the configuration. It takes a while to
-// make, and every read asks for it.
-func (t *typed[C, T]) configSchema() json.RawMessage {
-	t.made.once.Do(func() { t.made.schema = sdk.MustSchema[C]() })
-	return t.made.schema
-}
-
 func (t *typed[C, T]) schema() sdk.ResourceSchema {
 	seconds := func(d time.Duration) int { return int(d / time.Second) }
 	return sdk.ResourceSchema{
-		Name: t.name, Description: t.description, Config: t.configSchema(), Outputs: t.out, DependsOn: t.dependsOn,
+		Name: t.name, Description: t.description, Config: t.config(), Outputs: t.out, DependsOn: t.dependsOn,
 		IDFormat: t.idFormat, NameFormat: t.nameFormat, NameMax: t.nameMax,
 		CreateTimeout: seconds(t.limits.create), UpdateTimeout: seconds(t.limits.update), DeleteTimeout: seconds(t.limits.remove),
 	}
