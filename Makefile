@@ -110,7 +110,7 @@ test-services: ## the tests that need real servers
 	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./web; \
 	CI=true $(GO) test -tags services -run "^TestWorkflowsRun$$" ./cli; \
 	cd plugins/digitalocean && CI=true $(GO) test -tags services ./fakedo/world; \
-	CI=true $(GO) test -tags services -run OnARealServer ./do
+	CI=true $(GO) test -tags services -run OnARealServer ./do ./appspec
 
 clean:
 	rm -rf bin
