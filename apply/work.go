@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/plan"
 	"github.com/gocodealone/wfctl/resource"
@@ -356,12 +358,16 @@ func (w *work) createReplacement(ctx context.Context, c *plan.Replace) error {
 }
 
 // adopt brings an existing resource under management and makes it as desired.
+// One that turns out not to be there after all, or only half, is made.
 func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 	provider, err := w.Providers.Provider(ctx, c.Desired.Provider())
 	if err != nil {
 		return err
 	}
 	rec, err := Import(ctx, provider, c.Desired, c.ID, w.keeping())
+	if c.Found && sdk.IsNotFound(err) {
+		return w.create(ctx, c.Desired, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -373,7 +379,29 @@ func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 	if err != nil {
 		return err
 	}
-	return w.update(ctx, plan.NewUpdate(c, rec, resolved))
+	walker, err := sdk.SchemaWalker(w.schema.Config)
+	if err != nil {
+		return err
+	}
+	update := plan.NewUpdate(c, rec, resolved, walker)
+	if replaces := replacing(update.Fields()); len(replaces) > 0 {
+		w.Events.Emit(event.NodeWarning{
+			Address: string(c.Address()), Message: "it is under management as it is: it differs in " + strings.Join(replaces, ", ") + ", which cannot change in place",
+			Hint: "the next plan replaces it; write what is there into the configuration to keep it",
+		})
+		return nil
+	}
+	return w.update(ctx, update)
+}
+
+// replacing lists the fields that cannot change in place.
+func replacing(fields []sdk.FieldChange) (paths []string) {
+	for _, f := range fields {
+		if f.Action == sdk.ActionReplace {
+			paths = append(paths, f.Path.Dotted())
+		}
+	}
+	return paths
 }
 
 // record is what state keeps of a resource that was made or changed.
