@@ -137,7 +137,7 @@ func (t *typed[C, T]) taken(w *work[C], f facts) *sdk.Error {
 	if f.owner != nil && f.owner.Project != "" {
 		whose = fmt.Sprintf("belongs to module %s of project %s, environment %s", f.owner.Module, f.owner.Project, f.owner.Environment)
 	}
-	return sdk.Errorf(sdk.CodeAlreadyExists, "a %s %q is there already (%s) and %s", t.what, t.keyOf(w), f.id, whose).
+	return sdk.Errorf(sdk.CodeAlreadyExists, "the %s %q is there already (%s) and %s", t.what, t.keyOf(w), f.id, whose).
 		WithHint(fmt.Sprintf("take it over with `wfctl infra import %s %s`, or give this one another name", w.owner.Module, f.id))
 }
 
