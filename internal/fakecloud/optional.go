@@ -42,7 +42,7 @@ func (p *provider) Import(_ context.Context, req *sdk.ImportRequest) (*sdk.Impor
 		}
 		owner := req.Ownership
 		t.Owner = &owner
-		res = &sdk.ImportResponse{ID: t.ID, Name: t.Name, Config: t.readable(), Outputs: t.outputs()}
+		res = &sdk.ImportResponse{ID: t.ID, Name: t.Name, Config: t.readable(), Outputs: p.cloud.outputs(t)}
 		return nil
 	})
 }
