@@ -234,11 +234,27 @@ func (w *work) update(ctx context.Context, c *plan.Update) error {
 		return err
 	}
 	rec.Created = c.Prior.Created
+	w.keepOnce(&rec, c.Prior)
 	if err := w.result(ctx, in.Key, rec); err != nil {
 		return err
 	}
 	w.remember(rec, w.marked(c.Desired, tainted(resolved.Config, res.Outputs)))
 	return nil
+}
+
+// keepOnce keeps what the platform showed when it made the resource and never
+// shows again.
+func (w *work) keepOnce(rec *resource.Record, prior resource.Record) {
+	for name, out := range prior.Outputs {
+		s := w.schema.Output(name)
+		if _, told := rec.Outputs[name]; told || s == nil || !s.Once {
+			continue
+		}
+		if rec.Outputs == nil {
+			rec.Outputs = map[string]resource.RecordedOutput{}
+		}
+		rec.Outputs[name] = out
+	}
 }
 
 // rewrite changes the record alone.

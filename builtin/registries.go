@@ -1,6 +1,13 @@
 package builtin
 
 import (
+	"context"
+	"net/http"
+	"os"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/gocodealone/wfctl/build/push"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/registry/docker"
@@ -20,3 +27,42 @@ func registries() kind.Set[registry.Kind] {
 		"azure-acr":    provider.Kind(""),
 	})
 }
+
+// keychain has the credentials of a project's registries, whose manifest is
+// read when an image that another is built upon is fetched.
+type keychain struct {
+	registries func() (*registry.Set, error)
+}
+
+// Resolve implements authn.Keychain.
+func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return k.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements authn.ContextKeychain.
+func (k keychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	if k.registries == nil {
+		return authn.Resolve(ctx, authn.DefaultKeychain, target)
+	}
+	set, err := k.registries()
+	if err != nil {
+		return nil, err
+	}
+	return authn.Resolve(ctx, set.Keychain(), target)
+}
+
+// pusher brings images to registries, also to those that are reached elsewhere
+// than their name says.
+func pusher() *push.Pusher {
+	transport, err := push.Endpoints(http.DefaultTransport, os.Getenv(push.EndpointsVariable))
+	if err != nil {
+		transport = failing{err}
+	}
+	return &push.Pusher{Transport: transport}
+}
+
+// failing says with each request what is wrong with its settings.
+type failing struct{ err error }
+
+// RoundTrip implements http.RoundTripper.
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }

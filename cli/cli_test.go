@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:               isolate,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "nosecret": noSecret, "publish": made.publish, "flip": flip,
+			"exits": exits, "nosecret": noSecret, "signkey": signKey, "publish": made.publish, "flip": flip,
 			"registrystart": registries.start, "registryhas": registries.has, "registryreceived": registries.received, "registryfails": registries.fails,
 			"githubstart": github.start, "githubhas": github.has, "githubwrote": github.wrote, "githubfails": github.fails, "githuboverwrite": github.overwrite,
 		},

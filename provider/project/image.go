@@ -30,7 +30,10 @@ func (*image) doing() string { return "build the image" }
 const imageCommon = `{
   "builder": {"type": "string", "default": "go", "description": "What builds it."},
   "registries": {"type": "array", "items": {"type": "string"}, "uniqueItems": true, "description": "The registries of wfctl.yaml that it is pushed to."},
-  "tags": {"type": "array", "items": {"type": "string"}, "description": "The tags that it gets in every registry; by default the environment's name."}
+  "tags": {"type": "array", "items": {"type": "string"}, "description": "The tags that it gets in every registry; by default the environment's name."},
+  "sbom": ` + sbomSchema + `,
+  "provenance": ` + provenanceSchema + `,
+  "sign": ` + signSchema + `
 }`
 
 func (i *image) schema() sdk.ResourceSchema {
@@ -48,7 +51,8 @@ func (i *image) schema() sdk.ResourceSchema {
 	}
 }
 
-// config joins the common keys with those of the builders.
+// config joins the common keys with those of the builders; where several have
+// a key, the words are those of the builder `go`.
 func (i *image) config() json.RawMessage {
 	properties := map[string]json.RawMessage{}
 	must(json.Unmarshal([]byte(imageCommon), &properties))
@@ -58,7 +62,11 @@ func (i *image) config() json.RawMessage {
 			Properties map[string]json.RawMessage `json:"properties"`
 		}
 		must(json.Unmarshal(i.builders[name].Schema(), &own))
-		maps.Copy(properties, own.Properties)
+		for key, schema := range own.Properties {
+			if _, ok := properties[key]; !ok || name == "go" {
+				properties[key] = schema
+			}
+		}
 	}
 	enum, err := json.Marshal(names)
 	must(err)
@@ -92,7 +100,7 @@ func (i *image) spec(name string, c sdk.Config) (build.Builder, build.Spec, erro
 			Hint: "take one of: " + strings.Join(slices.Sorted(maps.Keys(i.builders)), ", "),
 		}
 	}
-	for _, common := range []string{"builder", "registries", "tags"} {
+	for _, common := range []string{"builder", "registries", "tags", "sbom", "provenance", "sign"} {
 		delete(members, common)
 	}
 	options, err := json.Marshal(members)
