@@ -46,6 +46,7 @@ Exit status: 0 done; 1 failed; 2 wrong usage; 130 interrupted.`,
 	f.BoolVar(&o.build.push, "push", false, "bring the images to their registries")
 	f.StringArrayVar(&o.build.tags, "tag", nil, "the tag `T` in place of those in the file (repeatable)")
 	f.StringArrayVar(&o.build.platforms, "platform", nil, "the platform `P`, such as linux/arm64, in place of those in the file (repeatable)")
+	cmd.AddCommand(a.buildVerify(), a.buildSBOM(), a.buildSign())
 	return cmd
 }
 

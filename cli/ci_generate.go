@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ on:
   push: {branches: [main]}
   workflow_dispatch:
 concurrency: deploy-%[1]s
-permissions: {contents: read, packages: write}
+permissions: {contents: read, packages: write%[5]s}
 jobs:
   deploy:
     runs-on: ubuntu-latest
@@ -110,9 +111,27 @@ func (a *App) generateGitHub(p *engine.Project, o generateOptions) error {
 		o.action = setupAction + "@" + version
 	}
 	env := p.Environment().Name()
+	identity, keys, err := p.Signing()
+	if err != nil {
+		return err
+	}
+	more := ""
+	if identity {
+		more = ", id-token: write" // who signs the images is this job
+	}
+	variables := slices.Clone(p.Variables)
+	for _, name := range keys {
+		if !slices.Contains(variables, name) {
+			variables = append(variables, name)
+		}
+	}
 	for name, text := range map[string]string{"deploy-" + env + ".yml": deployWorkflow, "teardown-" + env + ".yml": teardownWorkflow} {
 		path := filepath.Join(dir, name)
-		text = fmt.Sprintf(text, env, checkoutAction, o.action, secretsOf(p.Variables))
+		if strings.HasPrefix(name, "deploy-") {
+			text = fmt.Sprintf(text, env, checkoutAction, o.action, secretsOf(variables), more)
+		} else {
+			text = fmt.Sprintf(text, env, checkoutAction, o.action, secretsOf(p.Variables))
+		}
 		if err := writeNew(path, text, o.force); err != nil {
 			return err
 		}

@@ -48,6 +48,28 @@ func ciProject(t *testing.T) string {
 	return dir
 }
 
+// A job that signs images gets the identity to sign with, or the key.
+func TestGeneratedWorkflowSigns(t *testing.T) {
+	for sign, want := range map[string]string{
+		"true": "packages: write, id-token: write}", "false": "packages: write}\n", "{key_env: SIGNING_KEY, password_env: API_URL}": `SIGNING_KEY: "${{ secrets.SIGNING_KEY }}"`,
+	} {
+		dir := ciProject(t)
+		app := ciApp + "images:\n  web: {builder: go, registries: [one], sign: " + sign + "}\n"
+		for file, text := range map[string]string{"app.yaml": app, "wfctl.yaml": "version: 1\nregistries: [{name: one, type: docker, host: registry.example.com, namespace: acme}]\n"} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if status, _, stderr := in(t, dir, nil, "ci", "generate", "github", "--env", "staging"); status != 0 {
+			t.Fatal(stderr)
+		}
+		raw, err := os.ReadFile(filepath.Join(dir, ".github", "workflows", "deploy-staging.yml"))
+		if err != nil || !strings.Contains(string(raw), want) || strings.Count(string(raw), "API_URL:") != 1 {
+			t.Errorf("sign: %s lacks %q: %v\n%s", sign, want, err, raw)
+		}
+	}
+}
+
 // The generated workflows are short, pass actionlint, pin their actions and
 // pass on what the file reads from its environment.
 func TestGeneratedWorkflows(t *testing.T) {

@@ -132,16 +132,30 @@ func (a *App) migrationsValidate(name *string) *cobra.Command {
 	return migrationCommand("validate", "Check the files, and what was applied of them", "", cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 		return a.migrating(cmd.Context(), *name, true, func(m *migrate.Migrator) error {
 			findings, err := m.Validate(cmd.Context())
-			for _, f := range findings {
-				a.say("%s: %s: %s", f.Pos, f.Rule, f.Message)
-			}
 			if err != nil {
 				return err
 			}
-			a.say("The migrations are valid.")
-			return nil
+			return a.printLint(findings)
 		})
 	})
+}
+
+// printLint fails where one of them is certain to go wrong.
+func (a *App) printLint(findings []migrate.Finding) error {
+	if a.flags.json {
+		if err := a.printJSON(map[string]any{"findings": findings}); err != nil {
+			return err
+		}
+		return migrate.Judge(findings, false)
+	}
+	for _, f := range findings {
+		a.say("%s: %s: %s\n  %s", f.Pos, f.Rule, f.Message, f.Hint)
+	}
+	if err := migrate.Judge(findings, false); err != nil {
+		return err
+	}
+	a.say("The migrations are valid.")
+	return nil
 }
 
 func (a *App) migrationsRepair(name *string) *cobra.Command {

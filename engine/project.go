@@ -67,6 +67,8 @@ type Project struct {
 	// untrace sends the rest of the traces; nil where there are none.
 	untrace func(context.Context) error
 	pool    *pool
+	// successor: this process works for a run that others worked for before.
+	successor bool
 	// valid: Validate has found nothing.
 	valid   bool
 	secrets *knowledge

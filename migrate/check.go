@@ -20,7 +20,7 @@ func (m *Migrator) check(h *history, allowOutOfOrder bool) error {
 		switch {
 		case h.applied[mig.Version] && recorded && r.hash != mig.Hash:
 			faults = append(faults, fault.New(fault.Integrity, "migration %d (%s) was changed after it was applied", mig.Version, mig.Name).At(m.at(mig.Up.File)).
-				WithHint("put the old text back and write a new migration; where the change means nothing, `wfctl migrations repair --version %d --as accepted`", mig.Version))
+				WithHint("put the old text back and write a new migration; where the change means nothing, `%s repair %d --as accepted`", m.o.Command, mig.Version))
 		case !h.applied[mig.Version] && mig.Version < h.current() && !allowOutOfOrder:
 			faults = append(faults, fault.New(fault.Config, "migration %d (%s) comes before version %d, which is applied", mig.Version, mig.Name, h.current()).At(m.at(mig.Up.File)).
 				WithHint("give it a higher version, or allow it with --allow-out-of-order"))
@@ -50,7 +50,7 @@ func (m *Migrator) checkDirty(h *history) error {
 				f.Pos.Line, f.Pos.Column = script.Statements[r.done].Line, script.Statements[r.done].Column
 			}
 		}
-		faults = append(faults, f.WithHint("%s", repairHint(r.version)))
+		faults = append(faults, f.WithHint("%s", m.repairHint(r.version)))
 	}
 	return faults.Err()
 }
@@ -156,7 +156,7 @@ const (
 func (m *Migrator) Repair(ctx context.Context, version int64, action RepairAction) error {
 	mig := m.source.find(version)
 	if mig == nil {
-		return fault.New(fault.NotFound, "there is no migration %d in %s", version, m.source.Dir).WithHint("`wfctl migrations status` lists them")
+		return fault.New(fault.NotFound, "there is no migration %d in %s", version, m.source.Dir).WithHint("`%s status` lists them", m.o.Command)
 	}
 	return m.underLease(ctx, func(ctx context.Context, h *history) error {
 		r, recorded := h.records[version]
@@ -182,7 +182,7 @@ func (m *Migrator) Repair(ctx context.Context, version int64, action RepairActio
 }
 
 func (m *Migrator) nothingToRepair(version int64, why string) error {
-	return fault.New(fault.Refused, "migration %d %s", version, why).WithHint("`wfctl migrations status` says how each stands")
+	return fault.New(fault.Refused, "migration %d %s", version, why).WithHint("`%s status` says how each stands", m.o.Command)
 }
 
 // resume goes on with the statement that failed. The part that is done must

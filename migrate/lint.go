@@ -199,3 +199,17 @@ func (m *Migrator) Validate(ctx context.Context) ([]Finding, error) {
 	}
 	return found, nil
 }
+
+// Judge fails where a finding is certain to go wrong, or, where strict, at any.
+func Judge(found []Finding, strict bool) error {
+	wrong := 0
+	for _, f := range found {
+		if f.Certain || strict {
+			wrong++
+		}
+	}
+	if wrong == 0 {
+		return nil
+	}
+	return fault.New(fault.Config, "%d of the findings must be mended", wrong)
+}

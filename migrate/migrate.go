@@ -29,7 +29,10 @@ type Options struct {
 	// LeaseTime after how long one that died is taken over (30 seconds).
 	LockTimeout, LeaseTime time.Duration
 	// Holder names this process to one that waits for it.
-	Holder   string
+	Holder string
+	// Command is how hints write this program's commands; "" is
+	// "wfctl migrations".
+	Command  string
 	Progress func(Event)
 	Now      func() time.Time
 
@@ -112,6 +115,9 @@ func (o *Options) setDefaults() {
 	if o.Holder == "" {
 		name, _ := os.Hostname() // it only names
 		o.Holder = fmt.Sprintf("wfctl on %s (pid %d)", name, os.Getpid())
+	}
+	if o.Command == "" {
+		o.Command = "wfctl migrations"
 	}
 	if o.Now == nil {
 		o.Now = time.Now

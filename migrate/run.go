@@ -182,12 +182,12 @@ func (r *run) next() string {
 	if !r.script.NoTransaction {
 		return "nothing of it was kept; mend the file and run it again"
 	}
-	return repairHint(r.mig.Version)
+	return r.m.repairHint(r.mig.Version)
 }
 
-func repairHint(version int64) string {
-	return fmt.Sprintf("what came before it was kept. Look at the database, then `wfctl migrations repair --version %d --as resume` goes on with that statement, "+
-		"`--as applied` takes the migration as done, `--as pending` takes it as never begun", version)
+func (m *Migrator) repairHint(version int64) string {
+	return fmt.Sprintf("what came before it was kept. Look at the database, then `%s repair %d --as resume` goes on with that statement, "+
+		"`--as applied` takes the migration as done, `--as pending` takes it as never begun", m.o.Command, version)
 }
 
 // progress lists the statements with what became of each.

@@ -31,16 +31,32 @@ func (r *resolver) pushes() bool {
 // imageBody takes out of an image what says where it goes: that makes a node
 // of its own, so that another tag or registry builds nothing.
 func (r *resolver) imageBody(e *entry, body *config.Node) *config.Node {
-	places := r.registriesOf(e)
-	if len(places) > 0 && r.pushes() {
-		r.addPush(e, places, body.Get("tags"))
+	places, tags := r.registriesOf(e), body.Get("tags")
+	body, said := body.Without("registries", "tags").Without(aboutImage...), aboutOf(body)
+	if len(said) > 0 {
+		said = append(said, config.Field{Name: "build", Value: body})
 	}
-	body = body.Without("registries", "tags")
+	if len(places) > 0 && r.pushes() {
+		r.addPush(e, places, tags, said)
+	}
 	if len(r.options.Platforms) > 0 {
 		body = body.Without("platforms")
 		body = body.WithFields(append(slices.Clone(body.Fields), config.Field{Name: "platforms", Value: r.words(e, r.options.Platforms)}))
 	}
 	return body
+}
+
+// aboutImage are the keys of an image that say what goes to the registries
+// beside it.
+var aboutImage = []string{"sbom", "provenance", "sign"}
+
+func aboutOf(body *config.Node) (fields []config.Field) {
+	for _, name := range aboutImage {
+		if f, ok := body.Field(name); ok && !f.Value.IsNull() {
+			fields = append(fields, config.Field{Name: name, Value: f.Value})
+		}
+	}
+	return fields
 }
 
 // words makes a list of strings that stands where an entry does.
@@ -135,7 +151,7 @@ func (r *resolver) noRegistry(at *config.Node, image, name string, known []confi
 }
 
 // addPush makes the node that brings an image to its registries.
-func (r *resolver) addPush(e *entry, places []place, tags *config.Node) {
+func (r *resolver) addPush(e *entry, places []place, tags *config.Node, said []config.Field) {
 	at := e.Key.NameNode()
 	text := func(name, value string) config.Field {
 		return config.Field{Name: name, Value: config.NewString(at, value)}
@@ -161,11 +177,15 @@ func (r *resolver) addPush(e *entry, places []place, tags *config.Node) {
 		Address: resource.Address(resource.PushPrefix + e.Name), Name: e.Name, Type: pushType, Pos: e.Pos(),
 		Provider: resource.Provider{Address: projectProvider, Kind: projectProvider},
 	}}
-	n.input = r.input(config.NewMap(at,
-		config.Field{Name: "digest", Value: config.NewString(at, "${{ images['"+e.Name+"'].digest }}")},
-		config.Field{Name: "registries", Value: config.NewList(at, list...)},
-		config.Field{Name: "tags", Value: tags},
-	), at, nil)
+	fields := []config.Field{
+		{Name: "digest", Value: config.NewString(at, "${{ images['"+e.Name+"'].digest }}")},
+		{Name: "registries", Value: config.NewList(at, list...)},
+		{Name: "tags", Value: tags},
+	}
+	if len(said) > 0 {
+		fields = append(fields, config.Field{Name: "attach", Value: config.NewMap(at, said...)})
+	}
+	n.input = r.input(config.NewMap(at, fields...), at, nil)
 	n.spec.Config = n.input
 	n.after = r.beforePush(places)
 	r.nodes = append(r.nodes, n)

@@ -93,6 +93,20 @@ func NewKeyVerifier(publicKey []byte) (*KeyVerifier, error) {
 // Attested proves that a bundle holds a statement about the artifact that is
 // signed with the key.
 func (v *KeyVerifier) Attested(bundleJSON []byte, artifact Artifact) (*Attestation, error) {
+	result, err := v.prove(bundleJSON, artifact)
+	if err != nil {
+		return nil, err
+	}
+	return attestation(result, Identity{})
+}
+
+// Verify proves that a bundle is a signature of the artifact with the key.
+func (v *KeyVerifier) Verify(bundleJSON []byte, artifact Artifact) error {
+	_, err := v.prove(bundleJSON, artifact)
+	return err
+}
+
+func (v *KeyVerifier) prove(bundleJSON []byte, artifact Artifact) (*verify.VerificationResult, error) {
 	b := &bundle.Bundle{}
 	if err := b.UnmarshalJSON(bundleJSON); err != nil {
 		return nil, fmt.Errorf("the bundle cannot be read: %w", err)
@@ -105,9 +119,5 @@ func (v *KeyVerifier) Attested(bundleJSON []byte, artifact Artifact) (*Attestati
 	if err != nil {
 		return nil, err
 	}
-	result, err := verifier.Verify(b, verify.NewPolicy(subject, verify.WithKey()))
-	if err != nil {
-		return nil, err
-	}
-	return attestation(result, Identity{})
+	return verifier.Verify(b, verify.NewPolicy(subject, verify.WithKey()))
 }

@@ -69,7 +69,6 @@ func Make(ctx context.Context, img build.Image, o Options) ([]Referrer, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Environment, err, "read image %q in %s", m.name, img.Path)
 	}
-	m.top = top
 	if o.SBOM {
 		for _, p := range platforms {
 			if err := m.sbom(p); err != nil {
@@ -78,12 +77,12 @@ func Make(ctx context.Context, img build.Image, o Options) ([]Referrer, error) {
 		}
 	}
 	if o.Provenance {
-		if err := m.statement(o.Facts.subjects(top, platforms), PredicateProvenance, o.Facts.provenance(), top, "the provenance"); err != nil {
+		if err := m.statement(o.Facts.subjects(top, platforms), PredicateProvenance, o.Facts.provenance(), whole(top, platforms), "the provenance"); err != nil {
 			return nil, err
 		}
 	}
 	if o.Signer != nil {
-		err := m.sign(statement(o.Facts.subjects(top, platforms), PredicateSignature, struct{}{}), PredicateSignature, top, "the signature")
+		err := m.sign(statement(o.Facts.subjects(top, platforms), PredicateSignature, struct{}{}), PredicateSignature, whole(top, platforms), "the signature")
 		if err != nil {
 			return nil, err
 		}
@@ -91,11 +90,22 @@ func Make(ctx context.Context, img build.Image, o Options) ([]Referrer, error) {
 	return m.made, nil
 }
 
+// whole are the image and each of its platforms: one that is pulled by the
+// digest of its platform is proved too.
+func whole(top v1.Descriptor, platforms []platform) []v1.Descriptor {
+	list := []v1.Descriptor{top}
+	for _, p := range platforms {
+		if p.desc.Digest != top.Digest {
+			list = append(list, p.desc)
+		}
+	}
+	return list
+}
+
 type maker struct {
 	ctx  context.Context //nolint:containedctx // for one Make
 	o    Options
 	name string
-	top  v1.Descriptor
 	made []Referrer
 }
 
@@ -189,11 +199,11 @@ func (m *maker) sbom(p platform) error {
 		return nil
 	}
 	subject := []Subject{{Name: m.name, Digest: map[string]string{p.desc.Digest.Algorithm: p.desc.Digest.Hex}}}
-	return m.sign(statement(subject, PredicateSBOM, json.RawMessage(raw)), PredicateSBOM, p.desc, what)
+	return m.sign(statement(subject, PredicateSBOM, json.RawMessage(raw)), PredicateSBOM, []v1.Descriptor{p.desc}, what)
 }
 
 // statement makes a statement, signed where there is a signer.
-func (m *maker) statement(subjects []Subject, predicate string, body any, about v1.Descriptor, what string) error {
+func (m *maker) statement(subjects []Subject, predicate string, body any, about []v1.Descriptor, what string) error {
 	st := statement(subjects, predicate, body)
 	if m.o.Signer != nil {
 		return m.sign(st, predicate, about, what)
@@ -202,15 +212,22 @@ func (m *maker) statement(subjects []Subject, predicate string, body any, about 
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "image %q: write %s", m.name, what)
 	}
-	art, err := artifact(about, TypeStatement, raw, map[string]string{"in-toto.io/predicate-type": predicate})
-	if err != nil {
-		return err
+	return m.attach(about, TypeStatement, raw, map[string]string{"in-toto.io/predicate-type": predicate}, what)
+}
+
+// attach wraps one document about several things.
+func (m *maker) attach(about []v1.Descriptor, artifactType string, content []byte, annotations map[string]string, what string) error {
+	for _, subject := range about {
+		art, err := artifact(subject, artifactType, content, annotations)
+		if err != nil {
+			return err
+		}
+		m.made = append(m.made, Referrer{What: what, Image: art})
 	}
-	m.made = append(m.made, Referrer{What: what, Image: art})
 	return nil
 }
 
-func (m *maker) sign(st Statement, predicate string, about v1.Descriptor, what string) error {
+func (m *maker) sign(st Statement, predicate string, about []v1.Descriptor, what string) error {
 	raw, err := json.Marshal(st)
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "image %q: write %s", m.name, what)
@@ -222,12 +239,7 @@ func (m *maker) sign(st Statement, predicate string, about v1.Descriptor, what s
 	if err != nil {
 		return fault.Wrap(fault.Provider, err, "sign %s of image %q", what, m.name)
 	}
-	art, err := artifact(about, TypeBundle, bundle, map[string]string{
+	return m.attach(about, TypeBundle, bundle, map[string]string{
 		"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicate,
-	})
-	if err != nil {
-		return err
-	}
-	m.made = append(m.made, Referrer{What: what + ", signed", Image: art})
-	return nil
+	}, what+", signed")
 }

@@ -190,7 +190,7 @@ func made(t testing.TB, img build.Image, o attest.Options) []attest.Referrer {
 func TestSignPushVerify(t *testing.T) {
 	img, signer := shop(t), keySigner(t)
 	all := made(t, img, attest.Options{SBOM: true, Provenance: true, Signer: signer})
-	if len(all) != 6 { // two bills, each signed as well; provenance; signature
+	if len(all) != 10 { // two bills, each signed as well; provenance and signature of the image and of its two platforms
 		t.Fatalf("%d artifacts", len(all))
 	}
 	for kind, host := range registries(t) {
@@ -202,6 +202,17 @@ func TestSignPushVerify(t *testing.T) {
 		if report.Digest != img.Digest || len(report.Statements) != 2 || strings.Join(report.SBOMs, " ") != "linux/amd64 linux/arm64" ||
 			report.Provenance == nil || report.Provenance.Commit != facts().Origin.Commit || report.Provenance.Source != facts().Origin.URI {
 			t.Errorf("%s: %+v %+v", kind, report, report.Provenance)
+		}
+		one, err := remote.Image(ref, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: "arm64"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest, err := one.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report, err := attest.Verify(t.Context(), ref.Context().Digest(digest.String()), keyProver(t, signer), attest.Policy{}); err != nil || len(report.Statements) != 2 || len(report.SBOMs) != 1 {
+			t.Errorf("%s: by the digest of a platform: %+v, %v", kind, report, err)
 		}
 		if _, err := attest.Verify(t.Context(), ref, keyProver(t, keySigner(t)), attest.Policy{}); fault.CodeOf(err) != fault.Integrity {
 			t.Errorf("%s: another key: %v", kind, err)

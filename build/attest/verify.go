@@ -34,9 +34,9 @@ type Policy struct {
 	Issuer string
 }
 
-// accepts explains why a signer is not the one that is wanted; nil where it
+// Accepts explains why a signer is not the one that is wanted; nil where it
 // is.
-func (p Policy) accepts(id sigstore.Identity) error {
+func (p Policy) Accepts(id sigstore.Identity) error {
 	switch {
 	case p.Identity == "" && p.Pattern == nil:
 		return nil // a key
@@ -162,7 +162,7 @@ func (v *verification) judge(raw []byte, digest v1.Hash) (*sigstore.Attestation,
 	if err != nil {
 		return nil, err
 	}
-	return a, v.policy.accepts(a.Signer)
+	return a, v.policy.Accepts(a.Signer)
 }
 
 func (v *verification) add(a *sigstore.Attestation) {

@@ -27,13 +27,15 @@ var (
 	engineMay = []string{
 		"fault", "kind", "config", "resolve", "resource", "graph", "plan", "apply", "state", "deliver", "secret",
 		"event", "sdk", "registry", "build", "migrate", "verify", "pipeline", "step", "lock", "pluginhost",
-		"state/tfstate", "build/attest", "sigstore",
+		"state/tfstate", "build/attest", "sigstore", "tree",
 	}
 )
 
 var rules = []rule{
 	{"cmd/wfctl", []string{"cli", "builtin"}},
-	{"cmd/workflow-migrate", []string{"cli", "builtin"}},
+	{"cmd/workflow-migrate", []string{"migrate/command"}},
+	{"cmd/wfctl-temporal", []string{"cli", "builtin", "builtin/clustered"}},
+	{"builtin/clustered", nil},
 	{"builtin", nil}, // brings everything together; nil means anything
 	{"cli", append([]string{"engine", "kind", "ui", "web", "pluginhost", "engine/*", "sdk/sdktest"}, engineMay...)},
 	{"engine", engineMay},
@@ -57,11 +59,13 @@ var rules = []rule{
 	{"build/attest", []string{"build", "fault", "sigstore"}},
 	{"build/*", []string{"build", "fault"}},
 	{"migrate", []string{"fault"}},
+	{"migrate/command", []string{"migrate", "fault"}},
 	{"verify", []string{"event", "fault", "secret"}},
 	{"step", []string{"event", "fault"}},
 	{"step/verify", []string{"step", "event", "fault", "verify"}},
 	{"step/*", []string{"step", "event", "fault"}},
 	{"pipeline", []string{"step", "event", "fault", "graph"}},
+	{"tree", []string{"fault"}},
 	{"pipeline/pipelinetest", []string{"pipeline", "step", "event", "event/memory", "fault"}},
 	{"pipeline/temporal", []string{"pipeline", "step", "event", "fault", "graph"}},
 	{"event", stdlib},
@@ -71,7 +75,7 @@ var rules = []rule{
 	{"lock/*", []string{"lock/*", "fault", "kind", "atomicfile"}},
 	{"sigstore", stdlib},
 	{"pluginhost", []string{"sdk", "sdk/wire", "fault", "secret"}},
-	{"provider/project", []string{"sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
+	{"provider/project", []string{"build/attest", "sigstore", "sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},
 	{"provider/*", []string{"sdk", "sdk/*", "fault", "atomicfile", "secret"}},
 	{"web", []string{"event", "plan", "fault"}},
 	{"ui", []string{"event", "plan", "fault", "resource", "sdk"}},

@@ -117,7 +117,7 @@ func run(t testing.TB, address, program string, args ...string) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		<-ended
+		_ = <-ended
 	})
 	for {
 		if _, err := get(ctx, address); err == nil {

@@ -50,17 +50,28 @@ func (p *provider) docker(ctx context.Context, stdin *bytes.Buffer, args ...stri
 	return strings.TrimSpace(out.String()), nil
 }
 
-// makeDocker loads the image into the engine and keeps `docker run` up as if
+// deployDocker loads the image into the engine and keeps `docker run` up as if
 // it were the program: so it is waited for, rolled, restarted and logged like
 // a process.
-func (p *provider) makeDocker(ctx context.Context, j *job, c serviceConfig, old served) error {
-	if len(c.Jobs)+len(c.Workers)+len(c.Sidecars) > 0 {
-		j.warn("/runtime", "runtime: docker runs the service alone, without its jobs, workers and sidecars")
+func (p *provider) deployDocker(ctx context.Context, j *job, c serviceConfig, old served) (jobRunner, error) {
+	if len(c.Workers)+len(c.Sidecars) > 0 {
+		j.warn("/runtime", "runtime: docker runs the service and its jobs, without its workers and sidecars")
 	}
 	tag, err := p.loadImage(ctx, j, c.Image)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	run := p.dockerJobs(c, tag)
+	if err := runJobs(ctx, j, c, preDeploy, run); err != nil {
+		return run, err
+	}
+	if err := p.rollDocker(ctx, j, c, old, tag); err != nil {
+		return run, err
+	}
+	return run, runJobs(ctx, j, c, postDeploy, run)
+}
+
+func (p *provider) rollDocker(ctx context.Context, j *job, c serviceConfig, old served, tag string) error {
 	if st, _, err := p.serviceStatus(ctx, j.thing.ID); err != nil {
 		return err
 	} else if len(st.Instances) == 0 {
@@ -134,7 +145,9 @@ func clientEnvironment() []string {
 func envFile(c serviceConfig, port int) ([]byte, error) {
 	vars := inherit(infra.Component{}, c.Component).EnvVars
 	maps.Copy(vars, c.EnvVarsSecret)
-	vars["PORT"] = strconv.Itoa(port)
+	if port != 0 {
+		vars["PORT"] = strconv.Itoa(port)
+	}
 	var env bytes.Buffer
 	for _, k := range slices.Sorted(maps.Keys(vars)) {
 		if strings.ContainsAny(vars[k], "\n\r") {

@@ -67,45 +67,53 @@ func checkService(cfg sdk.Config, c serviceConfig) []sdk.Diagnostic {
 	return nil
 }
 
+// makeService deploys, and runs the jobs that are for a deployment that fails
+// where it does.
 func (p *provider) makeService(ctx context.Context, j *job, c serviceConfig) error {
+	run, err := p.deploy(ctx, j, c)
+	if err != nil && run != nil && ctx.Err() == nil {
+		if again := runJobs(ctx, j, c, failedDeploy, run); again != nil {
+			j.warn("/jobs", "a job for the failed deployment failed too: "+again.Error())
+		}
+	}
+	return err
+}
+
+// deploy rolls the service to a new version: the jobs before it, it, the jobs
+// after it. The old version stays where a job before fails. It returns how
+// jobs are run as soon as that is known.
+func (p *provider) deploy(ctx context.Context, j *job, c serviceConfig) (jobRunner, error) {
 	old := detail[served](j.thing)
 	if c.Runtime == "docker" {
-		return p.makeDocker(ctx, j, c, old)
+		return p.deployDocker(ctx, j, c, old)
 	}
 	img, root, err := p.unpack(ctx, j, c.Image)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, job := range c.Jobs {
-		if job.Kind == "pre_deploy" || job.Kind == "" {
-			if err := p.runServiceJob(ctx, j, c, job, img, root); err != nil {
-				return err
-			}
-		}
+	run := p.processJobs(c, img, root)
+	if err := runJobs(ctx, j, c, preDeploy, run); err != nil {
+		return run, err
 	}
 	spec, err := serviceSpec(j.thing, c, img, root, old)
 	if err != nil {
-		return err
+		return run, err
 	}
 	st, err := p.up(ctx, j, spec)
 	if err != nil {
-		return err
+		return run, err
 	}
 	now := served{Port: st.Port, Asked: c.HTTPPort, Image: c.Image, Roots: []string{root}, Runtime: "process", Instances: max(1, c.InstanceCount)}
 	if err := p.runOthers(ctx, j, c, img, &now); err != nil {
-		return err
+		return run, err
 	}
 	if err := j.thing.keep(now); err != nil {
-		return err
+		return run, err
 	}
-	for _, job := range c.Jobs {
-		if job.Kind == "post_deploy" {
-			if err := p.runServiceJob(ctx, j, c, job, img, root); err != nil {
-				return err
-			}
-		}
+	if err := runJobs(ctx, j, c, postDeploy, run); err != nil {
+		return run, err
 	}
-	return p.dropOld(ctx, j, old, now)
+	return run, p.dropOld(ctx, j, old, now)
 }
 
 // dropOld ends the workers that are gone from the file and removes the files
@@ -335,24 +343,6 @@ func inherit(c, from infra.Component) infra.Component {
 	}
 	c.EnvVars, c.EnvVarsSecret = merge(c.EnvVars, from.EnvVars), merge(c.EnvVarsSecret, from.EnvVarsSecret)
 	return c
-}
-
-func (p *provider) runServiceJob(ctx context.Context, j *job, c serviceConfig, job infra.Job, img *ociunpack.Image, root string) error {
-	jImg, jRoot, err := p.imageOf(ctx, j, job.Component, img, root)
-	if err != nil {
-		return err
-	}
-	j.progress("running the job %s", job.Name)
-	if job.Time > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(job.Time))
-		defer cancel()
-	}
-	spec, err := componentSpec(j.thing.ID+"/"+job.Name, inherit(job.Component, c.Component), jImg, jRoot)
-	if err != nil {
-		return err
-	}
-	return p.runJob(ctx, j, spec)
 }
 
 func (p *provider) findContainer(ctx context.Context, t *thing) (condition, error) {

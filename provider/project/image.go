@@ -30,7 +30,10 @@ func (*image) doing() string { return "build the image" }
 const imageCommon = `{
   "builder": {"type": "string", "default": "go", "description": "What builds it."},
   "registries": {"type": "array", "items": {"type": "string"}, "uniqueItems": true, "description": "The registries of wfctl.yaml that it is pushed to."},
-  "tags": {"type": "array", "items": {"type": "string"}, "description": "The tags that it gets in every registry; by default the environment's name."}
+  "tags": {"type": "array", "items": {"type": "string"}, "description": "The tags that it gets in every registry; by default the environment's name."},
+  "sbom": ` + sbomSchema + `,
+  "provenance": ` + provenanceSchema + `,
+  "sign": ` + signSchema + `
 }`
 
 func (i *image) schema() sdk.ResourceSchema {
@@ -97,7 +100,7 @@ func (i *image) spec(name string, c sdk.Config) (build.Builder, build.Spec, erro
 			Hint: "take one of: " + strings.Join(slices.Sorted(maps.Keys(i.builders)), ", "),
 		}
 	}
-	for _, common := range []string{"builder", "registries", "tags"} {
+	for _, common := range []string{"builder", "registries", "tags", "sbom", "provenance", "sign"} {
 		delete(members, common)
 	}
 	options, err := json.Marshal(members)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -39,10 +40,13 @@ type Options struct {
 	// Builders are the image builders by name; nil means build.Builders.
 	Builders map[string]build.Builder
 	// Registries are where images are brought to, Held tells whether they have
-	// one, Attach makes what goes there beside it. All may be nil.
+	// one. Both may be nil.
 	Registries func() (*registry.Set, error)
 	Held       func(image, digest string) bool
-	Attach     Attach
+	// Getenv finds keys and tokens to sign images with; nil is os.Getenv.
+	// Version is wfctl's, for provenance.
+	Getenv  func(string) string
+	Version string
 	// Pusher brings images there; nil is a new one.
 	Pusher *push.Pusher
 	// Transport makes the gates' HTTP requests; nil is the real one.
@@ -106,13 +110,16 @@ func New(o Options) sdk.Provider {
 	if o.Pusher == nil {
 		o.Pusher = &push.Pusher{}
 	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
 	p, store := &place{o.BaseDir}, build.NewStore(o.ImagesDir)
 	return &provider{place: p, types: []resourceType{
 		&gate{place: p, redactor: o.Redactor, transport: o.Transport, now: o.Now, sleep: o.Sleep},
 		&image{place: p, store: store, builders: o.Builders, held: o.Held},
 		&secrets{name: TypeJobSecret, sinks: o.Sinks, job: true},
 		&migration{place: p, now: o.Now},
-		&delivery{store: store, registries: o.Registries, pusher: o.Pusher, attach: o.Attach},
+		&delivery{store: store, registries: o.Registries, pusher: o.Pusher, attacher: &attacher{place: p, store: store, getenv: o.Getenv, version: o.Version}},
 		&secrets{name: TypeSecret, sinks: o.Sinks},
 	}}
 }

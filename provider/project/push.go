@@ -17,19 +17,6 @@ import (
 	"github.com/gocodealone/wfctl/sdk"
 )
 
-// Attach makes what goes to the registries beside an image and refers to it:
-// its SBOM, its provenance, its signature. Each has the image as its subject.
-type Attach func(ctx context.Context, r AttachRequest) ([]v1.Image, error)
-
-// AttachRequest says what for. Layout is the folder of the image's OCI layout,
-// "" where the image is in registries alone: what is there already has its
-// attachments.
-type AttachRequest struct {
-	Image, Digest, Layout string
-	// Repositories are where the image goes: host/namespace/name.
-	Repositories []string
-}
-
 // delivery adapts package build/push: creating and updating it bring an image
 // to its registries, reading it asks them; deleting it forgets it, for other
 // environments may run what was pushed.
@@ -37,7 +24,7 @@ type delivery struct {
 	store      *build.Store
 	registries func() (*registry.Set, error)
 	pusher     *push.Pusher
-	attach     Attach
+	attacher   *attacher
 }
 
 func (*delivery) doing() string { return "push the image" }
@@ -50,7 +37,9 @@ const pushSchema = `{
     "digest": {"type": "string", "description": "The digest of the image."},
     "registries": {"type": "array", "minItems": 1, "items": {"type": "object", "additionalProperties": false, "required": ["name"], "properties": {
       "name": {"type": "string"}, "type": {"type": "string"}, "host": {"type": "string"}, "namespace": {"type": "string"}, "provider": {"type": "string"}}}},
-    "tags": {"type": "array", "items": {"type": "string"}, "description": "The tags that it gets in every registry."}
+    "tags": {"type": "array", "items": {"type": "string"}, "description": "The tags that it gets in every registry."},
+    "attach": {"type": "object", "additionalProperties": false, "description": "What goes there beside it.", "properties": {
+      "sbom": ` + sbomSchema + `, "provenance": ` + provenanceSchema + `, "sign": ` + signSchema + `, "build": {"type": "object"}}}
   }
 }`
 
@@ -74,7 +63,8 @@ type pushConfig struct {
 	Registries []struct {
 		Name string `json:"name"`
 	} `json:"registries"`
-	Tags []string `json:"tags"`
+	Tags   []string    `json:"tags"`
+	Attach *attachment `json:"attach"`
 }
 
 func pushConfigOf(c sdk.Config) (cfg pushConfig, err error) {
@@ -145,6 +135,9 @@ func (d *delivery) diff(_ context.Context, req *sdk.DiffRequest) (*sdk.DiffRespo
 		}
 	}
 	var missing fault.List
+	if f := d.attacher.ready(cfg.Attach); f != nil {
+		missing = append(missing, f)
+	}
 	for _, r := range cfg.Registries {
 		e, err := d.entry(r.Name)
 		if err != nil {
@@ -217,8 +210,10 @@ func (d *delivery) push(ctx context.Context, name string, c sdk.Config, prior *s
 		job.Targets = append(job.Targets, target)
 	}
 	job.Content = &push.Content{Digest: digest, Sources: d.sources(name, job.Targets)}
-	if job.Referrers, err = d.attachments(ctx, name, cfg.Digest, job.Targets); err != nil {
-		return nil, err
+	if !attached(prior, c, cfg) {
+		if job.Referrers, err = d.attacher.attach(ctx, name, c, cfg, report); err != nil {
+			return nil, settled(err)
+		}
 	}
 	receipts, err := d.pusher.Push(ctx, job)
 	for _, r := range receipts {
@@ -282,22 +277,6 @@ func (d *delivery) sources(image string, targets []push.Target) []push.Source {
 		sources = append(sources, d.pusher.Source(t))
 	}
 	return sources
-}
-
-func (d *delivery) attachments(ctx context.Context, image, digest string, targets []push.Target) ([]v1.Image, error) {
-	if d.attach == nil {
-		return nil, nil
-	}
-	req := AttachRequest{Image: image, Digest: digest}
-	if _, ok, err := d.store.Find(image, digest); err != nil {
-		return nil, err
-	} else if ok {
-		req.Layout = d.store.Path(image)
-	}
-	for _, t := range targets {
-		req.Repositories = append(req.Repositories, t.Repository)
-	}
-	return d.attach(ctx, req)
 }
 
 // askTimeout bounds how long a plan waits for a registry.
