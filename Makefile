@@ -114,9 +114,7 @@ SERVICE_TESTS := ./state/... ./internal/backends ./internal/faultproxy ./interna
 	./provider/local/... \
 	./event/postgres \
 	./secret/sops \
-	./sigstore \
-	./build/... \
-	./internal/shipping \
+	./sigstore ./build/... ./internal/shipping \
 	./web
 SERVICE_CLI_TESTS := ^(TestWorkflowsRun|TestSignsKeyless)$$
 

@@ -37,7 +37,7 @@ var rules = []rule{
 	{"cmd/wfctl-temporal", []string{"cli", "builtin", "builtin/clustered"}},
 	{"builtin/clustered", nil},
 	{"builtin", nil}, // brings everything together; nil means anything
-	{"cli", append([]string{"engine", "kind", "ui", "web", "pluginhost", "engine/*", "sdk/sdktest"}, engineMay...)},
+	{"cli", append([]string{"engine", "kind", "atomicfile", "ui", "web", "pluginhost", "engine/*", "sdk/sdktest"}, engineMay...)},
 	{"engine", engineMay},
 	{"config", []string{"fault", "kind"}},
 	{"resolve", []string{"config", "resource", "fault", "kind", "sdk"}},
