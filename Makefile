@@ -111,6 +111,9 @@ bench-cluster: build ## the figures of runs on Temporal
 	./scripts/services start postgres temporal
 	@eval "$$(./scripts/services env)"; $(GO) run ./internal/clusterbench -wfctl $(BIN)-temporal
 
+check-scale: ## the compose file and the chart of examples/scale, by what reads them in earnest
+	cd examples/scale/check && GOWORK=off $(GO) test ./...
+
 services: ## install and start the real servers that test-services uses
 	./scripts/services start
 
