@@ -22,6 +22,7 @@ export GOFLAGS ?= -buildvcs=false
 
 build: ## the binary, bin/wfctl
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
+	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN)-temporal ./cmd/wfctl-temporal
 
 demo: demo-up ## the main job on the example, and back to nothing
 	$(WFCTL) up
@@ -55,7 +56,7 @@ check: cross lint current ## formatting, vet, lint, all platforms, the house's r
 
 cross: ## it builds for every platform that it is released for
 	@set -e; for os in linux darwin windows; do for arch in amd64 arm64; do \
-		echo "build $$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -o /dev/null ./cmd/wfctl; done; done # as the release does: it finds what is compiled
+		echo "build $$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -o /dev/null ./cmd/wfctl-temporal; done; done # as the release does: it finds what is compiled
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 	@set -e; for m in $(MODULES); do (cd $$m && $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --config $(CURDIR)/.golangci.yml ./...); done
@@ -102,6 +103,14 @@ torture: build services ## kill -9 at random instants, 100 rounds on each backen
 		case $$b in postgres) faults=40;; sqlite|filesystem) continue;; *) faults=12;; esac; \
 		$(GO) run ./internal/torture -wfctl $(BIN) -rounds $(or $(ROUNDS),100) -backend $$b -faults $$faults; done
 
+torture-cluster: build ## kill -9 workers during 200 runs on Temporal, and restart its server twice
+	./scripts/services start postgres temporal
+	@eval "$$(./scripts/services env)"; $(GO) run ./internal/clustertorture -wfctl $(BIN)-temporal -runs $(or $(RUNS),200)
+
+bench-cluster: build ## the figures of runs on Temporal
+	./scripts/services start postgres temporal
+	@eval "$$(./scripts/services env)"; $(GO) run ./internal/clusterbench -wfctl $(BIN)-temporal
+
 services: ## install and start the real servers that test-services uses
 	./scripts/services start
 
@@ -112,7 +121,7 @@ services-stop:
 SERVICE_TESTS := ./state/... ./internal/backends ./internal/faultproxy ./internal/torture \
 	./migrate/... ./cmd/workflow-migrate \
 	./provider/local/... \
-	./event/postgres \
+	./event/postgres ./pipeline/temporal ./internal/clusters ./internal/clustertorture \
 	./secret/sops \
 	./sigstore ./build/... ./internal/shipping \
 	./web

@@ -16,7 +16,7 @@ import (
 )
 
 func (a *App) runsCommand() *cobra.Command {
-	return group("runs", "What was run, and what runs now", a.runsList(), a.runsShow(), a.runsApprove(), a.runsStop())
+	return group("runs", "What was run, and what runs now", a.runsList(), a.runsShow(), a.runsApprove(), a.runsStop(), a.runsDelete())
 }
 
 // withEvents opens the history of the project in the folder.
@@ -287,5 +287,40 @@ Exit status: 0 told; 1 failed; 2 wrong usage.`,
 	}
 	cmd.Flags().BoolVar(&now, "now", false, "leave what is under way")
 	f.register(cmd)
+	return cmd
+}
+
+func (a *App) runsDelete() *cobra.Command {
+	var project string
+	var before time.Duration
+	var c consent
+	cmd := &cobra.Command{
+		Use: "delete", Short: "Remove the records of runs that are over", Args: cobra.NoArgs,
+		Long: `Remove the records of a project's runs that are over and began longer ago than
+--before. What the runs made stays.
+
+Exit status: 0 done; 1 failed; 2 refused or wrong usage.`,
+		Example: "  wfctl runs delete --project shop --before 2160h --approve",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if project == "" {
+				return fault.New(fault.Usage, "which project's runs?").WithHint("name it: --project NAME")
+			}
+			if !c.given() {
+				return fault.New(fault.Refused, "the records of %s's runs would be removed for good", project).WithHint("nothing was changed. Look at `wfctl runs list` first, then run it with --approve")
+			}
+			return a.withEvents(cmd.Context(), func(s *event.Store) error {
+				n, err := s.Forget(cmd.Context(), project, time.Now().Add(-before))
+				if err == nil {
+					a.say("%d runs of %s were removed.", n, project)
+				}
+				return err
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&project, "project", "", "the `PROJECT` whose runs they are")
+	f.DurationVar(&before, "before", 0, "only those that began this long ago")
+	f.BoolVar(&c.approve, "approve", false, "do it")
+	f.BoolVar(&c.yes, "yes", false, "the same as --approve")
 	return cmd
 }
