@@ -15,7 +15,9 @@ import (
 func (a *App) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.initCommand(), a.upCommand(), a.downCommand(), a.validateCommand(), a.schemaCommand(), a.infraCommand(),
-		a.migrationsCommand(), a.buildCommand(), a.registryCommand(), a.logsCommand(), pluginCommand(a.plugins(), a.pluginDevelopment()...), migrateCommand(a.plugins()), a.deployCommand(), a.ciCommand(), a.pipelineCommand(), a.runsCommand(), a.uiCommand(),
+		a.migrationsCommand(), a.buildCommand(), a.registryCommand(), a.logsCommand(),
+		pluginCommand(a.plugins(), a.pluginDevelopment()...), migrateCommand(a.plugins()),
+		a.deployCommand(), a.ciCommand(), a.pipelineCommand(), a.runsCommand(), a.uiCommand(),
 		a.doctorCommand(), a.docsCommand(), a.versionCommand(), a.superviseCommand(), a.componentCommand(),
 	}
 }
@@ -31,7 +33,7 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 func (a *App) engineOptions() engine.Options {
 	return engine.Options{
 		Config: a.flags.config, Dir: a.flags.dir, ProjectDir: a.flags.projectDir, Env: a.flags.env,
-		Getenv: a.Getenv, Parallelism: a.flags.parallelism, Secrets: a.Secrets, Commands: a.commandsOut,
+		Getenv: a.Getenv, Parallelism: a.flags.parallelism, Secrets: a.Secrets, Commands: a.commandsOut, Sleep: a.Sleep,
 	}
 }
 

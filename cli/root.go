@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -34,6 +35,8 @@ type App struct {
 	Interactive bool
 	// Secrets is what must not be shown; it learns while a command runs.
 	Secrets *secret.Redactor
+	// Sleep waits before a platform is asked again; nil waits on the clock.
+	Sleep func(context.Context, time.Duration) error
 	// commandsOut takes what a CI service reads: Stdout before the mask.
 	commandsOut io.Writer
 

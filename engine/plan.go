@@ -177,7 +177,7 @@ func (w *Work) Apply(ctx context.Context, pl *plan.Plan, stop <-chan struct{}) (
 	summary, err := apply.Run(ctx, apply.Options{
 		Run: w.project.Run, Plan: pl, Records: w.log.View().Records, Journal: w.session, Providers: w.project.pool,
 		Events: w.project.events, Parallelism: w.project.options.Parallelism, Fingerprint: w.log.Fingerprint,
-		Now: w.project.options.Now, Stop: stop, Config: w.project.inputOf, Seal: w.keeping(ctx).Seal, Open: w.opening(ctx),
+		Now: w.project.options.Now, Sleep: w.project.options.Sleep, Stop: stop, Config: w.project.inputOf, Seal: w.keeping(ctx).Seal, Open: w.opening(ctx),
 	})
 	err = w.undelivered(summary, err)
 	finished := event.RunFinished{Run: w.project.Run, At: w.project.options.Now()}

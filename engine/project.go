@@ -37,6 +37,8 @@ type Options struct {
 	Parallelism int
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
+	// Sleep waits before a provider is asked again; nil waits on the clock.
+	Sleep func(context.Context, time.Duration) error
 	// Secrets learns every sensitive value that comes by; what it knows is
 	// masked in the events. Nil learns and masks nothing.
 	Secrets *secret.Redactor

@@ -16,8 +16,11 @@ import (
 // record finds a record by address or resource name.
 func (w *Work) record(name resource.Address) (resource.Record, error) {
 	var known []string
+	if rec, ok := w.log.View().Record(resource.Key{Address: name}); ok {
+		return rec, nil // a module and its image may have one name
+	}
 	for _, rec := range w.Records() {
-		if rec.Deposed == "" && (rec.Address == name || rec.Name == string(name)) {
+		if rec.Deposed == "" && rec.Name == string(name) {
 			return rec, nil
 		}
 		if rec.Deposed == "" {

@@ -240,7 +240,7 @@ func (t *Teardown) applyOptions(stop <-chan struct{}) apply.Options {
 	p := t.project
 	o := apply.Options{
 		Run: p.Run, Plan: t.plan.Plan, Journal: apply.NoJournal{}, Providers: p.pool, Events: p.events, Parallelism: p.options.Parallelism,
-		Fingerprint: t.finder.fingerprint, Now: p.options.Now, Stop: stop, Config: p.inputOf, KeepGoing: true, InUse: t.o.InUse,
+		Fingerprint: t.finder.fingerprint, Now: p.options.Now, Sleep: p.options.Sleep, Stop: stop, Config: p.inputOf, KeepGoing: true, InUse: t.o.InUse,
 	}
 	for _, f := range t.plan.Found {
 		if f.Fate == plan.Doomed || f.Fate == plan.Kept {

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/gocodealone/wfctl/apply"
 	"github.com/gocodealone/wfctl/resource"
@@ -23,6 +24,7 @@ type watched struct {
 	known *knowledge
 	// decls is what the modules say of their outputs.
 	decls func(module string) map[string]resource.OutputDecl
+	sleep func(context.Context, time.Duration) error
 
 	mu      sync.Mutex
 	schema  *sdk.Schema
@@ -30,7 +32,7 @@ type watched struct {
 }
 
 func (p *Project) watch(name string, provider sdk.Provider) *watched {
-	return &watched{Provider: provider, name: name, known: p.secrets, decls: p.outputDecls, walkers: map[string]*sdk.Walker{}}
+	return &watched{Provider: provider, name: name, known: p.secrets, decls: p.outputDecls, sleep: p.options.Sleep, walkers: map[string]*sdk.Walker{}}
 }
 
 // outputDecls is what the file says of a module's outputs.
@@ -57,8 +59,8 @@ const lookAttempts = 4
 
 // patient calls a method that changes nothing, again where its platform is
 // busy. What changes something is tried again by who keeps the journal.
-func patient[T any](ctx context.Context, method func() (T, error)) (res T, err error) {
-	err = apply.Retry(ctx, apply.Retrying{Attempts: lookAttempts}, func() (err error) {
+func patient[T any](ctx context.Context, w *watched, method func() (T, error)) (res T, err error) {
+	err = apply.Retry(ctx, apply.Retrying{Attempts: lookAttempts, Sleep: w.sleep}, func() (err error) {
 		res, err = guard(method)
 		return err
 	})
@@ -67,7 +69,7 @@ func patient[T any](ctx context.Context, method func() (T, error)) (res T, err e
 
 // looks is optional for what changes nothing.
 func looks[I, T any](ctx context.Context, w *watched, method func(I) (T, error)) (T, error) {
-	return patient(ctx, func() (T, error) { return optional(w, method) })
+	return patient(ctx, w, func() (T, error) { return optional(w, method) })
 }
 
 // optional calls a method that not every provider has.
@@ -188,7 +190,7 @@ func (w *watched) Create(ctx context.Context, req *sdk.CreateRequest, report sdk
 // Read implements sdk.Provider.
 func (w *watched) Read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
 	w.inputs(req.Type, req.Ownership.Module, req.Config)
-	res, err := patient(ctx, func() (*sdk.ReadResponse, error) { return w.Provider.Read(ctx, req) })
+	res, err := patient(ctx, w, func() (*sdk.ReadResponse, error) { return w.Provider.Read(ctx, req) })
 	if res == nil {
 		return nil, err
 	}

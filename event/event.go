@@ -51,6 +51,9 @@ type RunStarted struct {
 	// Holder says which process runs it, so that a run whose process is gone
 	// can be told from one that is under way.
 	Holder json.RawMessage `json:"holder,omitempty"`
+	// Engine is where it runs when that is not the process that started it:
+	// "temporal".
+	Engine string `json:"engine,omitempty"`
 }
 
 // PlanReady says how much a plan holds, by action.
@@ -179,6 +182,8 @@ type RunFinished struct {
 	Error   string        `json:"error,omitempty"`
 	Took    time.Duration `json:"took_ns"`
 	At      time.Time     `json:"at"`
+	// Interrupted: it was stopped before it was over, and can go on.
+	Interrupted bool `json:"interrupted,omitempty"`
 }
 
 // Kind implements Event, as it does for all types below.

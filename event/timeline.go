@@ -35,11 +35,12 @@ type Run struct {
 	Skipped     int             `json:"skipped"`
 	Error       string          `json:"error,omitempty"`
 	Holder      json.RawMessage `json:"holder,omitempty"`
+	Engine      string          `json:"engine,omitempty"`
 }
 
 // Open makes a run of what opened it.
 func (e RunStarted) Open() Run {
-	return Run{ID: e.Run, Command: e.Command, Project: e.Project, Environment: e.Environment, Status: Running, Started: e.At, Holder: e.Holder}
+	return Run{ID: e.Run, Command: e.Command, Project: e.Project, Environment: e.Environment, Status: Running, Started: e.At, Holder: e.Holder, Engine: e.Engine}
 }
 
 // Close returns the run as it ended.
@@ -48,6 +49,9 @@ func (r Run) Close(e RunFinished) Run {
 	r.Status = Succeeded
 	if e.Failed > 0 || e.Error != "" {
 		r.Status = Broken
+	}
+	if e.Interrupted {
+		r.Status = Interrupted
 	}
 	return r
 }

@@ -168,12 +168,7 @@ const maxResting = 256
 // the outcome of every node that did not succeed, and only after all calls of
 // fn have returned.
 func (g *Graph[K]) Walk(ctx context.Context, parallelism int, stop <-chan struct{}, fn func(ctx context.Context, k K, rest func()) error) map[K]error {
-	w := &walk[K]{g: g, waiting: make([]int, len(g.order)), failed: map[K]error{}, results: make(chan result, max(1, parallelism))}
-	for i := range g.order {
-		if w.waiting[i] = len(g.deps[i]); w.waiting[i] == 0 {
-			w.ready = append(w.ready, i)
-		}
-	}
+	w := &walk[K]{Frontier: g.Frontier(), results: make(chan result, max(1, parallelism))}
 	running, resting, stopped := 0, 0, false
 	for {
 		for len(w.ready) > 0 && running < max(1, parallelism) && resting < maxResting && !stopped {
@@ -194,14 +189,13 @@ func (g *Graph[K]) Walk(ctx context.Context, parallelism int, stop <-chan struct
 			resting++
 		case r.rested:
 			resting--
-			w.finish(r)
+			w.finish(r.node, r.err)
 		default:
 			running--
-			w.finish(r)
+			w.finish(r.node, r.err)
 		}
 	}
-	w.skipRest()
-	return w.failed
+	return w.Left()
 }
 
 // call does one node and tells how it went.
@@ -227,55 +221,88 @@ type result struct {
 
 // walk is the state of one Walk; only its own goroutine touches it.
 type walk[K comparable] struct {
+	*Frontier[K]
+	results chan result
+}
+
+// A Frontier is how far the work on a graph has come: what can be done next,
+// and what became of the rest. It starts nothing itself; the same calls give
+// the same answers. It is not safe for concurrent use.
+type Frontier[K comparable] struct {
 	g       *Graph[K]
 	waiting []int
 	ready   []int
 	failed  map[K]error
-	results chan result
 }
 
-func (w *walk[K]) finish(r result) {
-	key := w.g.order[r.node]
-	if r.err != nil {
-		w.failed[key] = r.err
-		w.skipUsers(r.node, key)
+// Frontier begins the work on the graph.
+func (g *Graph[K]) Frontier() *Frontier[K] {
+	f := &Frontier[K]{g: g, waiting: make([]int, len(g.order)), failed: map[K]error{}}
+	for i := range g.order {
+		if f.waiting[i] = len(g.deps[i]); f.waiting[i] == 0 {
+			f.ready = append(f.ready, i)
+		}
+	}
+	return f
+}
+
+// Next takes a node whose turn has come; false where there is none now.
+func (f *Frontier[K]) Next() (k K, ok bool) {
+	if len(f.ready) == 0 {
+		return k, false
+	}
+	k = f.g.order[f.ready[0]]
+	f.ready = f.ready[1:]
+	return k, true
+}
+
+// Finish tells how the work on a node that Next gave has ended.
+func (f *Frontier[K]) Finish(k K, err error) { f.finish(f.g.index[k], err) }
+
+func (f *Frontier[K]) finish(node int, err error) {
+	key := f.g.order[node]
+	if err != nil {
+		f.failed[key] = err
+		f.skipUsers(node, key)
 		return
 	}
-	for _, u := range w.g.users[r.node] {
-		if w.waiting[u]--; w.waiting[u] == 0 {
-			w.ready = append(w.ready, u)
+	for _, u := range f.g.users[node] {
+		if f.waiting[u]--; f.waiting[u] == 0 {
+			f.ready = append(f.ready, u)
 		}
 	}
 }
 
 // skipUsers marks all that waits for a failed node.
-func (w *walk[K]) skipUsers(node int, because K) {
-	stack := slices.Clone(w.g.users[node])
+func (f *Frontier[K]) skipUsers(node int, because K) {
+	stack := slices.Clone(f.g.users[node])
 	for len(stack) > 0 {
 		n := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		key := w.g.order[n]
-		if _, seen := w.failed[key]; seen {
+		key := f.g.order[n]
+		if _, seen := f.failed[key]; seen {
 			continue
 		}
-		w.failed[key] = &SkipError[K]{Because: because}
-		w.waiting[n] = -1
-		stack = append(stack, w.g.users[n]...)
+		f.failed[key] = &SkipError[K]{Because: because}
+		f.waiting[n] = -1
+		stack = append(stack, f.g.users[n]...)
 	}
 }
 
-// skipRest marks what a stop left undone.
-func (w *walk[K]) skipRest() {
-	for _, i := range w.ready {
-		w.failed[w.g.order[i]] = &SkipError[K]{Stopped: true}
+// Left ends the work: it returns the outcome of every node that did not
+// succeed, those among them that were never begun.
+func (f *Frontier[K]) Left() map[K]error {
+	for _, i := range f.ready {
+		f.failed[f.g.order[i]] = &SkipError[K]{Stopped: true}
 	}
-	for i, n := range w.waiting {
+	for i, n := range f.waiting {
 		if n > 0 {
-			if _, seen := w.failed[w.g.order[i]]; !seen {
-				w.failed[w.g.order[i]] = &SkipError[K]{Stopped: true}
+			if _, seen := f.failed[f.g.order[i]]; !seen {
+				f.failed[f.g.order[i]] = &SkipError[K]{Stopped: true}
 			}
 		}
 	}
+	return f.failed
 }
 
 func closed(c <-chan struct{}) bool {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
-	"github.com/gocodealone/wfctl/graph"
 	"github.com/gocodealone/wfctl/step"
 )
 
@@ -104,8 +103,7 @@ type Pipeline struct {
 func (p *Pipeline) Check() error {
 	var faults fault.List
 	for _, group := range []Group{Main, OnFailure, Always} {
-		g := p.graph(group)
-		if _, err := g.Sort(); err != nil {
+		if _, err := p.Spec().Graph(group).Sort(); err != nil {
 			pos := fault.Position{}
 			for _, s := range p.Steps {
 				if s.Group == group && pos.IsZero() {
@@ -119,31 +117,11 @@ func (p *Pipeline) Check() error {
 	return faults.Err()
 }
 
-// graph is the order of a group's steps.
-func (p *Pipeline) graph(group Group) *graph.Graph[string] {
-	g := &graph.Graph[string]{}
-	member := map[string]bool{}
-	for _, s := range p.Steps {
-		if s.Group == group {
-			member[s.Name] = true
-			g.Add(s.Name)
-		}
-	}
-	for _, s := range p.Steps {
-		for _, need := range s.Needs {
-			if s.Group == group && member[need] {
-				g.Edge(s.Name, need)
-			}
-		}
-	}
-	return g
-}
-
 // Order lists the steps as they would run one by one.
 func (p *Pipeline) Order() ([]Step, error) {
 	var list []Step
 	for _, group := range []Group{Main, OnFailure, Always} {
-		names, err := p.graph(group).Sort()
+		names, err := p.Spec().Graph(group).Sort()
 		if err != nil {
 			return nil, fault.New(fault.Config, "the steps of pipeline %q wait for each other: %v", p.Name, err)
 		}
@@ -159,13 +137,7 @@ func (p *Pipeline) index(name string) int {
 }
 
 // Planned describes the steps to who watches the run.
-func (p *Pipeline) Planned() []event.PlannedStep {
-	list := make([]event.PlannedStep, len(p.Steps))
-	for i, s := range p.Steps {
-		list[i] = event.PlannedStep{Name: s.Name, Type: s.Type, Needs: s.Needs, Group: s.Group.String()}
-	}
-	return list
-}
+func (p *Pipeline) Planned() []event.PlannedStep { return p.Spec().Planned() }
 
 // String is the group's key in the configuration.
 func (g Group) String() string {

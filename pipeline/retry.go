@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
 
-	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/step"
 )
@@ -37,8 +35,7 @@ func (r *run) attempts(ctx context.Context, s Step) (step.Result, error) {
 		return res, err
 	})
 	if errors.Is(err, circuitbreaker.ErrOpen) {
-		err = fault.New(fault.Provider, "its circuit breaker %q is open after %d failures in a row", s.Breaker.key(s), s.Breaker.Failures).
-			WithHint("it is tried again after %s", s.Breaker.Delay)
+		err = s.Breaker.open(s.Breaker.key(s))
 		if last != nil {
 			err = fmt.Errorf("%w; the last one: %w", err, last)
 		}
@@ -54,8 +51,7 @@ func (r *run) retry(s Step) failsafe.Policy[step.Result] {
 		}).
 		WithMaxAttempts(t.Attempts).ReturnLastFailure().
 		OnRetryScheduled(func(e failsafe.ExecutionScheduledEvent[step.Result]) {
-			message := fmt.Sprintf("attempt %d failed: %v; again in %s", e.Attempts(), e.LastError(), e.Delay.Round(time.Millisecond))
-			r.o.Events.Emit(event.NodeProgress{Address: s.Name, Message: step.Mask(message, r.learn(nil)), Fraction: -1})
+			r.again(s, e.Attempts(), e.LastError(), e.Delay)
 		})
 	if t.Delay > 0 {
 		if t.MaxDelay > t.Delay && t.Factor > 1 {
@@ -68,6 +64,22 @@ func (r *run) retry(s Step) failsafe.Policy[step.Result] {
 		}
 	}
 	return b.Build()
+}
+
+// open is the error of a step that its breaker keeps from being tried.
+func (b *Breaker) open(key string) *fault.Error {
+	return fault.New(fault.Provider, "its circuit breaker %q is open after %d failures in a row", key, b.Failures).
+		WithHint("it is tried again after %s", b.Delay)
+}
+
+// Open is the failure of a step that its breaker keeps from being tried, after
+// a last one.
+func (s *StepSpec) Open(last *Failure) *Failure {
+	f := FailureOf(s.Breaker.open(s.Key()))
+	if last != nil {
+		f.Message += "; the last one: " + last.Message
+	}
+	return f
 }
 
 func (b *Breaker) key(s Step) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -40,22 +39,14 @@ type Summary struct{ Done, Failed, Skipped int }
 
 // Run runs a pipeline. The error names the steps that failed.
 func (p *Pipeline) Run(ctx context.Context, o Options) (Summary, error) {
-	r := &run{
-		Pipeline: p, o: o, finished: map[string]Finished{}, breakers: map[string]circuitbreaker.CircuitBreaker[step.Result]{},
-	}
-	if o.Now == nil {
-		r.o.Now = time.Now
-	}
-	if o.Parallelism < 1 {
-		r.o.Parallelism = 10
-	}
+	r := newRun(p, o)
 	for name, f := range o.Done {
 		r.finished[name] = f
 		r.summary.Done++
 	}
 	main, cancel := ctx, context.CancelFunc(func() {})
 	if p.Timeout > 0 {
-		main, cancel = context.WithTimeoutCause(ctx, p.Timeout, fault.New(fault.Provider, "pipeline %q took longer than its timeout of %s", p.Name, p.Timeout))
+		main, cancel = context.WithTimeoutCause(ctx, p.Timeout, fault.New(fault.Provider, "%s", PipelineTimeout(p.Name, p.Timeout)))
 	}
 	r.walk(main, Main, o.Stop)
 	cancel()
@@ -66,10 +57,29 @@ func (p *Pipeline) Run(ctx context.Context, o Options) (Summary, error) {
 	return r.summary, r.err(ctx)
 }
 
-// run is the state of one Run.
+func newRun(p *Pipeline, o Options) *run {
+	r := &run{
+		Pipeline: p, o: o, finished: map[string]Finished{}, breakers: map[string]circuitbreaker.CircuitBreaker[step.Result]{},
+	}
+	if o.Now == nil {
+		r.o.Now = time.Now
+	}
+	if o.Parallelism < 1 {
+		r.o.Parallelism = 10
+	}
+	return r
+}
+
+// run is the state of one Run, or of one call of Execute.
 type run struct {
 	*Pipeline
 	o Options
+	// called is the call of Execute, nil for a Run; failing: a step has failed
+	// before it; last is the error of its step; unrecorded: its end is not
+	// durable.
+	called           *Call
+	failing          bool
+	last, unrecorded error
 
 	mu       sync.Mutex
 	finished map[string]Finished
@@ -88,23 +98,40 @@ func (r *run) failed() bool {
 
 // err is how the run ended.
 func (r *run) err(ctx context.Context) error {
+	return Verdict{Pipeline: r.Name, Run: r.o.Run, Summary: r.summary, Errs: r.errs, Stopped: r.stopped, Cause: context.Cause(ctx)}.Err()
+}
+
+// Verdict is how a run ended.
+type Verdict struct {
+	Pipeline, Run string
+	Summary
+	// Errs are those of the steps whose failure counts.
+	Errs []error
+	// Stopped: it was asked to stop before it was over.
+	Stopped bool
+	// Cause is why it was left in the middle; nil where it was not.
+	Cause error
+}
+
+// Err is the error of the run.
+func (v Verdict) Err() error {
 	switch {
-	case ctx.Err() != nil:
-		return errors.Join(append(r.errs, fault.Wrap(fault.Interrupted, context.Cause(ctx), "pipeline %q was interrupted", r.Name).
-			WithHint("it goes on with `wfctl pipeline run %s --resume %s`", r.Name, r.o.Run))...)
-	case len(r.errs) > 0:
-		return errors.Join(append(r.errs, fault.New(fault.Partial, "pipeline %q failed: %d done, %d failed, %d skipped", r.Name, r.summary.Done, r.summary.Failed, r.summary.Skipped).
-			WithHint("when the cause is mended: `wfctl pipeline run %s --resume %s`", r.Name, r.o.Run))...)
-	case r.stopped:
-		return fault.New(fault.Interrupted, "pipeline %q was stopped before it was over", r.Name).
-			WithHint("it goes on with `wfctl pipeline run %s --resume %s`", r.Name, r.o.Run)
+	case v.Cause != nil:
+		return errors.Join(append(v.Errs, fault.Wrap(fault.Interrupted, v.Cause, "pipeline %q was interrupted", v.Pipeline).
+			WithHint("it goes on with `wfctl pipeline run %s --resume %s`", v.Pipeline, v.Run))...)
+	case len(v.Errs) > 0:
+		return errors.Join(append(v.Errs, fault.New(fault.Partial, "pipeline %q failed: %d done, %d failed, %d skipped", v.Pipeline, v.Done, v.Failed, v.Skipped).
+			WithHint("when the cause is mended: `wfctl pipeline run %s --resume %s`", v.Pipeline, v.Run))...)
+	case v.Stopped:
+		return fault.New(fault.Interrupted, "pipeline %q was stopped before it was over", v.Pipeline).
+			WithHint("it goes on with `wfctl pipeline run %s --resume %s`", v.Pipeline, v.Run)
 	}
 	return nil
 }
 
 // walk runs a group.
 func (r *run) walk(ctx context.Context, group Group, stop <-chan struct{}) {
-	left := r.graph(group).Walk(ctx, r.o.Parallelism, stop, func(ctx context.Context, name string, _ func()) error {
+	left := r.Spec().Graph(group).Walk(ctx, r.o.Parallelism, stop, func(ctx context.Context, name string, _ func()) error {
 		s := r.Steps[r.index(name)]
 		if _, done := r.o.Done[name]; done {
 			return nil
@@ -131,10 +158,17 @@ func (r *run) skip(s Step, reason string) {
 // action is what is done with a step, for who shows it.
 const action = "run"
 
+const conditionReason = "its condition does not hold"
+
+// start opens a step, or another attempt at it.
+func (r *run) start(s Step, at time.Time) {
+	r.o.Events.Emit(event.NodeStarted{Address: s.Name, Action: action, Type: s.Type, Name: s.Name, At: at})
+}
+
 func (r *run) view() View {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return View{Run: r.o.Run, Failed: len(r.errs) > 0, Finished: func(name string) (Finished, bool) {
+	return View{Run: r.o.Run, Failed: r.failing || len(r.errs) > 0, Finished: func(name string) (Finished, bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		f, ok := r.finished[name]
@@ -147,29 +181,28 @@ func (r *run) view() View {
 func (r *run) step(ctx context.Context, s Step) error {
 	holds, err := s.Binding.Holds(r.view())
 	if err == nil && !holds {
-		r.skip(s, "its condition does not hold")
+		r.skip(s, conditionReason)
 		return nil
 	}
 	began := r.o.Now()
 	if err != nil { // it never started; let the timeline have its bar all the same
-		r.o.Events.Emit(event.NodeStarted{Address: s.Name, Action: action, Type: s.Type, Name: s.Name, At: began})
+		r.start(s, began)
 		return r.finish(s, began, step.Result{}, err)
 	}
 	if s.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, fault.New(fault.Provider, "step %q took longer than its timeout of %s", s.Name, s.Timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, fault.New(fault.Provider, "%s", StepTimeout(s.Name, s.Timeout)))
 		defer cancel()
 	}
 	res, err := r.attempts(ctx, s)
-	if cause := context.Cause(ctx); err != nil && ctx.Err() != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w (%w)", cause, err)
-	}
-	return r.finish(s, began, res, err)
+	return r.finish(s, began, res, withCause(ctx, err))
 }
 
 // attempt is one attempt at a step.
 func (r *run) attempt(ctx context.Context, s Step) (res step.Result, err error) {
-	r.o.Events.Emit(event.NodeStarted{Address: s.Name, Action: action, Type: s.Type, Name: s.Name, At: r.o.Now()})
+	if r.called == nil || !r.called.Asked {
+		r.start(s, r.o.Now())
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = step.Permanent(fault.New(fault.Internal, "step %q panicked: %v", s.Name, p).WithDetail(string(debug.Stack())))
@@ -237,11 +270,15 @@ func (r *run) finish(s Step, began time.Time, res step.Result, err error) error 
 	r.learn(secretTexts(res))
 	r.o.Events.Emit(e)
 	if flushErr := r.o.Flush(); flushErr != nil {
-		err, goOn = errors.Join(err, fault.Wrap(fault.State, flushErr, "record the end of step %q", s.Name)), false
+		r.unrecorded = fault.Wrap(fault.State, flushErr, "record the end of step %q", s.Name)
+		err, goOn = errors.Join(err, r.unrecorded), false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finished[s.Name] = Finished{Outcome: e.Outcome, Result: res}
+	if err != nil {
+		r.last = r.named(s, err)
+	}
 	switch {
 	case err == nil:
 		r.summary.Done++
@@ -251,7 +288,7 @@ func (r *run) finish(s Step, began time.Time, res step.Result, err error) error 
 		return nil
 	}
 	r.summary.Failed++
-	r.errs = append(r.errs, r.named(s, err))
+	r.errs = append(r.errs, r.last)
 	return err
 }
 

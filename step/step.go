@@ -24,6 +24,9 @@ type Kind struct {
 	// Pure: running it again changes nothing. What it gave and could not be
 	// stored is read again when a run goes on.
 	Pure bool
+	// Changes: it changes what the environment consists of, which one run does
+	// at a time.
+	Changes bool
 	// Prepare checks options and compiles what is in them. It does no I/O but
 	// reading files of the project.
 	Prepare func(options json.RawMessage) (Step, error)
@@ -114,6 +117,12 @@ func Define[O any](description, schema string, prepare func(O) (Step, error)) Ki
 // AsPure marks a kind as one that changes nothing.
 func (k Kind) AsPure() Kind {
 	k.Pure = true
+	return k
+}
+
+// AsChanging marks a kind as one that changes the environment.
+func (k Kind) AsChanging() Kind {
+	k.Changes = true
 	return k
 }
 

@@ -63,6 +63,8 @@ var rules = []rule{
 	{"step/verify", []string{"step", "event", "fault", "verify"}},
 	{"step/*", []string{"step", "event", "fault"}},
 	{"pipeline", []string{"step", "event", "fault", "graph"}},
+	{"pipeline/pipelinetest", []string{"pipeline", "step", "event", "event/memory", "fault"}},
+	{"pipeline/temporal", []string{"pipeline", "step", "event", "fault", "graph"}},
 	{"event", stdlib},
 	{"event/*", []string{"event", "event/*"}},
 	{"lock", []string{"fault", "kind", "atomicfile", "sigstore"}},

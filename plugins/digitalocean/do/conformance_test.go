@@ -21,10 +21,13 @@ type fixture struct {
 func fixtures() []fixture {
 	return append([]fixture{
 		balancerFixture(),
+		cacheFixture(),
 		certificateFixture(),
+		databaseFixture(),
 		dnsFixture(),
 		dropletFixture(),
 		firewallFixture(),
+		kubernetesFixture(),
 		volumeFixture(),
 		vpcFixture(),
 	}, platformFixtures()...)

@@ -260,8 +260,15 @@ func (r dropletDriver) converge(ctx context.Context, w *work[dropletConfig], hav
 	if err := r.mount(ctx, w, d); err != nil {
 		return d, err
 	}
-	tags := append(ownerTags(w.owner), w.config.Specific.Tags...)
+	var before []string
+	if w.prior != nil {
+		before = w.prior.Specific.Tags
+	}
+	tags := mergedTags(d.Tags, w.owner, w.config.Specific.Tags, before)
 	if err := w.retag(ctx, "droplet", strconv.Itoa(d.ID), d.Tags, tags); err != nil {
+		return d, err
+	}
+	if err := w.introduce(ctx, refDroplet, strconv.Itoa(d.ID), w.name, w.owner); err != nil {
 		return d, err
 	}
 	return r.get(ctx, w.account, strconv.Itoa(d.ID))
@@ -391,8 +398,9 @@ func (dropletDriver) facts(d *godo.Droplet) facts {
 
 func (dropletDriver) describe(ctx context.Context, a *account, d *godo.Droplet, want *dropletConfig) (dropletConfig, error) {
 	var c dropletConfig
+	var tags *[]string
 	if want != nil {
-		c = *want
+		c, tags = *want, &want.Specific.Tags
 	}
 	dir := a.directory(ownership(ownerIn(d.Tags)))
 	vpc, err := dir.word(ctx, words(c.VPCRef), refVPC, d.VPCUUID)
@@ -417,7 +425,7 @@ func (dropletDriver) describe(ctx context.Context, a *account, d *godo.Droplet, 
 			Common: infra.Common{Region: d.Region.Slug, Size: size}, Image: image, VPCRef: vpc, Volumes: volumes,
 			Backups: slices.Contains(d.Features, "backups"), IPv6: slices.Contains(d.Features, "ipv6"),
 		},
-		Specific: dropletSpecific{Size: specific, Tags: freeTags(d.Tags), Monitoring: slices.Contains(d.Features, "monitoring"), ResizeDisk: c.Specific.ResizeDisk},
+		Specific: dropletSpecific{Size: specific, Tags: tagWords(d.Tags, tags), Monitoring: slices.Contains(d.Features, "monitoring"), ResizeDisk: c.Specific.ResizeDisk},
 	}, nil
 }
 

@@ -239,13 +239,7 @@ func (firewallDriver) ready(ctx context.Context, w *work[firewallConfig], req *g
 		tags = append(tags, rule.Destinations.Tags...)
 	}
 	for _, tag := range tags {
-		if err := w.insist(ctx, func() error {
-			_, _, err := w.api.Tags.Create(ctx, &godo.TagCreateRequest{Name: tag})
-			if err = said(err, "make the tag "+tag); sdk.CodeOf(err) == sdk.CodeAlreadyExists {
-				return nil
-			}
-			return err
-		}); err != nil {
+		if err := w.noteTag(ctx, tag); err != nil {
 			return err
 		}
 	}

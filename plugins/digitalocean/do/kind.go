@@ -85,6 +85,9 @@ type typed[C, T any] struct {
 	description string
 	// claim is the kind of claims, for types whose driver is not owning.
 	claim string
+	// tagged says that it is made with the tags of its owner, so that only what
+	// was taken over needs a claim.
+	tagged bool
 	// key is what the platform knows it by, where that is not the name.
 	key        func(name string, c C) string
 	idFormat   string

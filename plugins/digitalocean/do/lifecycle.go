@@ -75,19 +75,21 @@ func (t *typed[C, T]) keyOf(w *work[C]) string {
 
 func (t *typed[C, T]) keyOfFacts(f facts) string { return cmp.Or(f.key, f.name) }
 
-// owned is the facts of a thing with the owner that its claim names.
+// owned is the facts of a thing with the owner that its claim names. A claim
+// goes before tags: what was taken over may still have those of its maker.
 func (t *typed[C, T]) owned(have *T, claims []claim) facts {
 	f := t.api.facts(have)
+	claimed := false
 	for _, c := range claims {
 		if c.key != t.keyOfFacts(f) {
 			continue
 		}
-		if f.owner != nil && *f.owner != c.owner {
+		owner := c.owner
+		if claimed && *f.owner != owner {
 			f.owner = &sdk.Ownership{} // claimed by two: nobody's
 			return f
 		}
-		owner := c.owner
-		f.owner, f.name = &owner, cmp.Or(c.name, f.name)
+		f.owner, f.name, claimed = &owner, cmp.Or(c.name, f.name), true
 	}
 	return f
 }
@@ -141,7 +143,7 @@ func (t *typed[C, T]) taken(w *work[C], f facts) *sdk.Error {
 // make asks for the thing. When it is not known whether that had an effect, it
 // looks for a while before it asks again.
 func (t *typed[C, T]) make(ctx context.Context, w *work[C], except []string) (*T, error) {
-	if t.claim != "" {
+	if t.claim != "" && !t.tagged {
 		if err := w.stake(ctx, t.claimFor(w)); err != nil {
 			return nil, err
 		}
@@ -251,7 +253,7 @@ func (t *typed[C, T]) update(ctx context.Context, a *account, req *sdk.UpdateReq
 		return nil, err
 	}
 	w := &work[C]{account: a, name: req.Name, owner: req.Ownership, config: c, source: req.Config, report: report, limit: t.limits.update}
-	if f := t.api.facts(have); t.claim != "" && t.keyOf(w) != t.keyOfFacts(f) {
+	if f := t.api.facts(have); t.claim != "" && !t.tagged && t.keyOf(w) != t.keyOfFacts(f) {
 		// The new name is claimed before it is given.
 		if err := a.stake(ctx, t.claimFor(w)); err != nil {
 			return nil, err

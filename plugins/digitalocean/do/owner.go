@@ -97,6 +97,31 @@ func freeTags(tags []string) []string {
 	return free
 }
 
+// mergedTags are the tags that a resource should have: those of its owner,
+// those that the configuration names, and what others put on it; but for those
+// that the configuration named before.
+func mergedTags(have []string, owner sdk.Ownership, want, before []string) []string {
+	out := append(ownerTags(owner), want...)
+	for _, tag := range freeTags(have) {
+		if !holdsTag(out, tag) && !holdsTag(before, tag) {
+			out = append(out, tag)
+		}
+	}
+	return out
+}
+
+// tagWords are the tags that a configuration would name: of those that it
+// names, the ones that are there; for an import (nil) all.
+func tagWords(have []string, want *[]string) []string {
+	var out []string
+	for _, tag := range freeTags(have) {
+		if want == nil || holdsTag(*want, tag) {
+			out = append(out, tag)
+		}
+	}
+	return out
+}
+
 // claim says whose the thing is that the platform knows by a key: the name of
 // a firewall, a load balancer, a certificate, an app, a bucket; the zone of a
 // domain. It is a tag of the account:
@@ -159,19 +184,23 @@ func (a *account) stake(ctx context.Context, c claim) error {
 		return sdk.Errorf(sdk.CodeInvalid, "the names of project, environment, module and resource are too long together: the tag %s has more than %d characters", tag, tagMax).
 			WithHint("shorten the resource's name")
 	}
-	return a.insist(ctx, func() error {
-		_, _, err := a.api.Tags.Create(ctx, &godo.TagCreateRequest{Name: tag})
-		if err = said(err, "note the owner as a tag"); sdk.CodeOf(err) == sdk.CodeAlreadyExists {
-			return nil
-		}
-		return err
-	})
+	return a.noteTag(ctx, tag)
 }
 
 // giveUp takes a claim back; one that is not there is fine.
-func (a *account) giveUp(ctx context.Context, c claim) error {
-	_, err := a.api.Tags.Delete(ctx, c.tag())
-	if err = said(err, "remove the tag of the owner"); sdk.IsNotFound(err) {
+func (a *account) giveUp(ctx context.Context, c claim) error { return a.dropTag(ctx, c.tag()) }
+
+// noteTag makes a tag of the account; one that is there already is fine.
+func (a *account) noteTag(ctx context.Context, tag string) error {
+	return a.insist(ctx, func() error {
+		_, _, err := a.api.Tags.Create(ctx, &godo.TagCreateRequest{Name: tag})
+		return exists(said(err, "make the tag "+tag))
+	})
+}
+
+func (a *account) dropTag(ctx context.Context, tag string) error {
+	_, err := a.api.Tags.Delete(ctx, tag)
+	if err = said(err, "delete the tag "+tag); sdk.IsNotFound(err) {
 		return nil
 	}
 	return err

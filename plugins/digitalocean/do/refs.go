@@ -277,12 +277,11 @@ func (a *account) retag(ctx context.Context, kind, id string, have, want []strin
 		if holdsTag(have, tag) {
 			continue
 		}
+		if err := a.noteTag(ctx, tag); err != nil {
+			return err
+		}
 		err := a.insist(ctx, func() error {
-			_, _, err := a.api.Tags.Create(ctx, &godo.TagCreateRequest{Name: tag})
-			if err = said(err, "make the tag "+tag); err != nil && sdk.CodeOf(err) != sdk.CodeAlreadyExists {
-				return err
-			}
-			_, err = a.api.Tags.TagResources(ctx, tag, &godo.TagResourcesRequest{Resources: what})
+			_, err := a.api.Tags.TagResources(ctx, tag, &godo.TagResourcesRequest{Resources: what})
 			return said(err, "tag "+kind+" "+id)
 		})
 		if err != nil {

@@ -6,10 +6,13 @@ import "github.com/gocodealone/wfctl/sdk/infra"
 func types() []kind {
 	return append([]kind{
 		balancers(),
+		caches(),
 		certificates(),
+		databases(),
 		dns(),
 		droplets(),
 		firewalls(),
+		kubernetes(),
 		volumes(),
 		vpcs(),
 	}, platformTypes()...)

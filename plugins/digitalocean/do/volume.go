@@ -125,7 +125,11 @@ func (r volumeDriver) converge(ctx context.Context, w *work[volumeConfig], have 
 	} else if int(v.SizeGigaBytes) > want {
 		return v, stays(w, "/size_gib", strconv.Itoa(want), strconv.Itoa(int(v.SizeGigaBytes)))
 	}
-	if err := w.retag(ctx, "volume", v.ID, v.Tags, append(ownerTags(w.owner), w.config.Specific.Tags...)); err != nil {
+	var before []string
+	if w.prior != nil {
+		before = w.prior.Specific.Tags
+	}
+	if err := w.retag(ctx, "volume", v.ID, v.Tags, mergedTags(v.Tags, w.owner, w.config.Specific.Tags, before)); err != nil {
 		return v, err
 	}
 	return r.get(ctx, w.account, v.ID)
@@ -157,9 +161,13 @@ func (volumeDriver) facts(v *godo.Volume) facts {
 }
 
 func (volumeDriver) describe(_ context.Context, _ *account, v *godo.Volume, want *volumeConfig) (volumeConfig, error) {
+	var tags *[]string
+	if want != nil {
+		tags = &want.Specific.Tags
+	}
 	c := volumeConfig{
 		Volume:   infra.Volume{Common: infra.Common{Region: v.Region.Slug}, SizeGiB: int(v.SizeGigaBytes), Filesystem: v.FilesystemType},
-		Specific: volumeSpecific{Description: v.Description, Label: v.FilesystemLabel, Tags: freeTags(v.Tags)},
+		Specific: volumeSpecific{Description: v.Description, Label: v.FilesystemLabel, Tags: tagWords(v.Tags, tags)},
 	}
 	if want != nil {
 		c.Specific.Snapshot = want.Specific.Snapshot

@@ -1,0 +1,223 @@
+package temporal
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/pipeline"
+)
+
+// cluster implements pipeline.Cluster.
+type cluster struct {
+	client  client.Client
+	o       pipeline.ClusterOptions
+	figures *figures
+}
+
+// Open connects to a cluster. The caller closes it.
+func Open(ctx context.Context, o pipeline.ClusterOptions) (pipeline.Cluster, error) {
+	c := &cluster{o: o, figures: newFigures()}
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if c.client, err = client.DialContext(ctx, options); err != nil {
+		return nil, unreachable(o.Address, err)
+	}
+	return c, nil
+}
+
+const dialTimeout = 10 * time.Second
+
+func unreachable(address string, err error) error {
+	return fault.Wrap(fault.Environment, err, "reach Temporal at %s", address).
+		WithHint("what runs there waits and goes on when it is back; without --engine temporal wfctl works from here")
+}
+
+func (c *cluster) options() (client.Options, error) {
+	o := c.o
+	data, err := seals(o.Keys)
+	if err != nil {
+		return client.Options{}, err
+	}
+	out := o.Log
+	if out == nil {
+		out = io.Discard
+	}
+	options := client.Options{
+		HostPort: o.Address, Namespace: o.Namespace, Identity: o.Identity, DataConverter: data, MetricsHandler: c.figures,
+		// A failure's message and stack are sealed like everything else.
+		FailureConverter: temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: data, EncodeCommonAttributes: true}),
+		Logger:           log.NewStructuredLogger(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))),
+		// The machine is nobody's business but ours.
+		DisableWorkerEnvironmentInfo: true,
+	}
+	if o.APIKey != "" {
+		options.Credentials = client.NewAPIKeyStaticCredentials(o.APIKey)
+	}
+	options.ConnectionOptions.TLS, err = tlsOf(o)
+	options.ConnectionOptions.TLSDisabled = options.ConnectionOptions.TLS == nil
+	return options, err
+}
+
+// tlsOf makes the TLS configuration; nil where there is none.
+func tlsOf(o pipeline.ClusterOptions) (*tls.Config, error) {
+	if !o.TLS && o.CA == "" && o.Certificate == "" && o.APIKey == "" {
+		return nil, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName}
+	if o.CA != "" {
+		raw, err := os.ReadFile(o.CA)
+		if err != nil {
+			return nil, fault.Wrap(fault.Usage, err, "read the certificate of Temporal's authority")
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(raw) {
+			return nil, fault.New(fault.Usage, "%s holds no certificate in PEM", o.CA)
+		}
+	}
+	if (o.Certificate == "") != (o.KeyFile == "") {
+		return nil, fault.New(fault.Usage, "mutual TLS needs a certificate and its key")
+	}
+	if o.Certificate != "" {
+		pair, err := tls.LoadX509KeyPair(o.Certificate, o.KeyFile)
+		if err != nil {
+			return nil, fault.Wrap(fault.Usage, err, "read the certificate for Temporal")
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+// Close implements pipeline.Cluster.
+func (c *cluster) Close() { c.client.Close() }
+
+// Start implements pipeline.Cluster.
+func (c *cluster) Start(ctx context.Context, job pipeline.Job, spec *pipeline.Spec, o pipeline.StartOptions) error {
+	in, err := inputOf(job, spec, o)
+	if err != nil {
+		return err
+	}
+	return c.start(ctx, job.Run, runWorkflow, in)
+}
+
+func inputOf(job pipeline.Job, spec *pipeline.Spec, o pipeline.StartOptions) (runInput, error) {
+	in := runInput{Job: job, Spec: *spec, Parallelism: o.Parallelism, Heartbeat: o.Heartbeat, Done: map[string]finished{}}
+	if in.Parallelism < 1 {
+		in.Parallelism = 10
+	}
+	for name, f := range o.Done {
+		done, err := shut(f)
+		if err != nil {
+			return in, err
+		}
+		in.Done[name] = done
+	}
+	return in, nil
+}
+
+// StartChange implements pipeline.Cluster.
+func (c *cluster) StartChange(ctx context.Context, job pipeline.Job, call pipeline.ChangeCall, o pipeline.StartOptions) error {
+	return c.start(ctx, job.Run, changeWorkflow, changeInput{Job: job, Call: call, Heartbeat: o.Heartbeat})
+}
+
+func (c *cluster) start(ctx context.Context, run, workflow string, in any) error {
+	_, err := c.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: WorkflowID(run), TaskQueue: c.o.Queue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+	}, workflow, in)
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &started) {
+		return fault.New(fault.Locked, "the run %s is under way on Temporal", run).WithHint("follow it: `wfctl runs show %s --follow`", run)
+	}
+	if err != nil {
+		return unreachable(c.o.Address, err)
+	}
+	return nil
+}
+
+// Result implements pipeline.Cluster.
+func (c *cluster) Result(ctx context.Context, run string) (pipeline.Verdict, error) {
+	var out runOutput
+	if err := c.client.GetWorkflow(ctx, WorkflowID(run), "").Get(ctx, &out); err != nil {
+		if ctx.Err() != nil {
+			return pipeline.Verdict{}, ctx.Err()
+		}
+		f := failureOf(err)
+		return pipeline.Verdict{}, fault.New(f.Code, "the run %s ended on Temporal: %s", run, f.Message).WithHint("%s", f.Hint)
+	}
+	return out.verdict("", run), nil
+}
+
+// Stop implements pipeline.Cluster.
+func (c *cluster) Stop(ctx context.Context, run string, now bool) error {
+	err := c.client.SignalWorkflow(ctx, WorkflowID(run), "", stopSignal, nil)
+	if now {
+		err = c.client.CancelWorkflow(ctx, WorkflowID(run), "")
+	}
+	return c.about(run, err)
+}
+
+// Answered implements pipeline.Cluster.
+func (c *cluster) Answered(ctx context.Context, run, step string) error {
+	return c.about(run, c.client.SignalWorkflow(ctx, WorkflowID(run), "", answerSignal, step))
+}
+
+func (c *cluster) about(run string, err error) error {
+	var gone *serviceerror.NotFound
+	switch {
+	case errors.As(err, &gone):
+		return fault.New(fault.NotFound, "Temporal knows no run %s that is under way", run)
+	case err != nil:
+		return unreachable(c.o.Address, err)
+	}
+	return nil
+}
+
+// RunEngine is a cluster as an engine for one job.
+type RunEngine struct {
+	Cluster pipeline.Cluster
+	Job     pipeline.Job
+	Options pipeline.StartOptions
+}
+
+// Run implements pipeline.Engine: it starts the run and waits for its end. Once
+// the options' Stop closes, the run starts nothing new.
+func (e RunEngine) Run(ctx context.Context, p *pipeline.Pipeline, o pipeline.Options) (pipeline.Summary, error) {
+	e.Options.Parallelism, e.Options.Done = o.Parallelism, o.Done
+	if err := e.Cluster.Start(ctx, e.Job, p.Spec(), e.Options); err != nil {
+		return pipeline.Summary{}, err
+	}
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-o.Stop:
+			_ = e.Cluster.Stop(context.WithoutCancel(ctx), e.Job.Run, false) // the run is over, or goes on
+		case <-over:
+		}
+	}()
+	v, err := e.Cluster.Result(ctx, e.Job.Run)
+	if err != nil {
+		return v.Summary, err
+	}
+	v.Pipeline = p.Name
+	return v.Summary, v.Err()
+}
