@@ -57,7 +57,9 @@ type Image struct {
 func (i Image) Ref() string { return "oci-layout:" + i.Path + "@" + i.Digest }
 
 // Builders are those that ship, by the name that `builder:` takes.
-func Builders() map[string]Builder { return map[string]Builder{"go": Go{}} }
+func Builders(h Host) map[string]Builder {
+	return map[string]Builder{"go": Go{Host: h}, "dockerfile": Dockerfile{Host: h}, "prebuilt": Prebuilt{}}
+}
 
 // DefaultPlatforms are those of an image that names none: Linux on this
 // machine's architecture, and this machine's own system, so that the image

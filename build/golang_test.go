@@ -173,7 +173,17 @@ func imageFor(t *testing.T, index v1.ImageIndex, digest string, p v1.Platform) v
 	return nil
 }
 
+// unpack reads the files of an image that was made at no time.
 func unpack(t *testing.T, image v1.Image) map[string][]byte {
+	t.Helper()
+	return contents(t, image, func(h *tar.Header) {
+		if h.ModTime.Unix() != 0 {
+			t.Errorf("%s has the time %s", h.Name, h.ModTime)
+		}
+	})
+}
+
+func contents(t *testing.T, image v1.Image, check func(*tar.Header)) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
 	layers, err := image.Layers()
@@ -193,9 +203,7 @@ func unpack(t *testing.T, image v1.Image) map[string][]byte {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			if h.ModTime.Unix() != 0 {
-				t.Errorf("%s has the time %s", h.Name, h.ModTime)
-			}
+			check(h)
 			files[h.Name], _ = io.ReadAll(tr)
 		}
 	}

@@ -87,8 +87,8 @@ func (t *goTool) zones() bool {
 }
 
 // compile builds one binary.
-func (t *goTool) compile(ctx context.Context, b *goBuild, p v1.Platform, output string) error {
-	_, err := t.run(ctx, b, p, append(append([]string{"build", "-trimpath", "-buildvcs=false", "-o", output}, t.buildFlags(b)...), "--", b.Package)...)
+func (t *goTool) compile(ctx context.Context, b *goBuild, p v1.Platform, pkg, output string) error {
+	_, err := t.run(ctx, b, p, append(append([]string{"build", "-trimpath", "-buildvcs=false", "-o", output}, t.buildFlags(b)...), "--", pkg)...)
 	return err
 }
 

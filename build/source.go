@@ -27,7 +27,7 @@ import (
 const stopDelay = 5 * time.Second
 
 // format grows when the builder makes something else of the same source.
-const format = "wfctl go image 1"
+const format = "wfctl go image 2"
 
 // Fingerprint implements [Builder]. Packages of the module cache are known by
 // go.sum; every other file is read.
@@ -40,14 +40,20 @@ func (g Go) Fingerprint(ctx context.Context, spec Spec) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	lists := make([]map[string]string, len(b.platforms))
+	upon, err := g.Host.base(ctx, b)
+	if err != nil {
+		return "", err
+	}
+	lists := make([]map[string]string, len(b.platforms)*len(b.programs))
 	group, inner := errgroup.WithContext(ctx)
 	for i, p := range b.platforms {
-		group.Go(func() error {
-			var err error
-			lists[i], err = tool.sources(inner, b, p)
-			return err
-		})
+		for k, program := range b.programs {
+			group.Go(func() error {
+				var err error
+				lists[i*len(b.programs)+k], err = tool.sources(inner, b, p, program.pkg)
+				return err
+			})
+		}
 	}
 	if err := group.Wait(); err != nil {
 		return "", err
@@ -68,18 +74,24 @@ func (g Go) Fingerprint(ctx context.Context, spec Spec) (string, error) {
 	for _, e := range extras {
 		files["extra "+e.target] = e.source
 	}
-	return tool.sum(b, files)
+	below := ""
+	if upon != nil {
+		if below, err = upon.fingerprint(); err != nil {
+			return "", err
+		}
+	}
+	return tool.sum(b, below, files)
 }
 
 // sum hashes the options, the toolchain and the files by name.
-func (t *goTool) sum(b *goBuild, files map[string]string) (string, error) {
+func (t *goTool) sum(b *goBuild, below string, files map[string]string) (string, error) {
 	h := sha256.New()
 	options, err := json.Marshal(b.GoOptions)
 	if err != nil {
 		return "", err
 	}
 	roots := sha256.Sum256(certificates())
-	fmt.Fprintf(h, "%s\n%s\n%s\n%t\n%s\n%x\n", format, b.Name, t.version, t.zones(), options, roots)
+	fmt.Fprintf(h, "%s\n%s\n%s\n%t\n%s\n%s\n%x\n", format, b.Name, t.version, t.zones(), options, below, roots)
 	names := make([]string, 0, len(files))
 	for name := range files {
 		names = append(names, name)
@@ -131,8 +143,8 @@ const listFields = "-json=ImportPath,Dir,Name,Standard,DepOnly,Module,GoFiles,CF
 
 // sources lists the files outside the module cache that a build reads, by a
 // name that does not depend on where the module lies.
-func (t *goTool) sources(ctx context.Context, b *goBuild, p v1.Platform) (map[string]string, error) {
-	out, err := t.run(ctx, b, p, "list", "-deps", listFields, "-tags", strings.Join(t.tags(b), ","), "--", b.Package)
+func (t *goTool) sources(ctx context.Context, b *goBuild, p v1.Platform, program string) (map[string]string, error) {
+	out, err := t.run(ctx, b, p, "list", "-deps", listFields, "-tags", strings.Join(t.tags(b), ","), "--", program)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +158,7 @@ func (t *goTool) sources(ctx context.Context, b *goBuild, p v1.Platform) (map[st
 			return nil, fault.Wrap(fault.Environment, err, "read the answer of `go list`")
 		}
 		if !pkg.DepOnly && pkg.Name != "main" {
-			return nil, fault.New(fault.Config, "image %q: %s is package %s, not a program", b.Name, b.Package, pkg.Name).
+			return nil, fault.New(fault.Config, "image %q: %s is package %s, not a program", b.Name, program, pkg.Name).
 				WithHint("name the folder of a package main: ./cmd/server")
 		}
 		if pkg.Standard || within(t.modcache, pkg.Dir) {

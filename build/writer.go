@@ -104,13 +104,24 @@ func (w *Writer) Layer(fill func(tar io.Writer) error) (Layer, error) {
 func (w *Writer) Image(platform v1.Platform, config v1.ConfigFile, layers []Layer) error {
 	config.OS, config.Architecture, config.Variant = platform.OS, platform.Architecture, platform.Variant
 	config.RootFS = v1.RootFS{Type: "layers"}
-	manifest := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: config.Config.Labels}
 	for _, l := range layers {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.DiffID)
+	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return w.imageWith(platform, raw, layers, config.Config.Labels)
+}
+
+// imageWith is Image with a configuration that is kept byte for byte.
+func (w *Writer) imageWith(platform v1.Platform, config []byte, layers []Layer, labels map[string]string) error {
+	manifest := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: labels}
+	for _, l := range layers {
 		manifest.Layers = append(manifest.Layers, l.Descriptor)
 	}
 	var err error
-	if manifest.Config, err = w.json(types.OCIConfigJSON, config); err != nil {
+	if manifest.Config, err = w.blob(types.OCIConfigJSON, func(out io.Writer) error { _, err := out.Write(config); return err }); err != nil {
 		return err
 	}
 	d, err := w.json(types.OCIManifestSchema1, manifest)

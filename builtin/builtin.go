@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/gocodealone/wfctl/build"
 	"github.com/gocodealone/wfctl/engine"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/provider/core"
@@ -42,5 +43,9 @@ func Kinds() engine.Kinds {
 }
 
 func newProject(h engine.Host) sdk.Provider {
-	return project.New(project.Options{BaseDir: h.BaseDir, Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, Version: version, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
+	builders := build.Builders(build.Host{Keychain: keychain{h.Registries}})
+	return project.New(project.Options{
+		Builders: builders, BaseDir: h.BaseDir, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images"),
+		Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, Version: version,
+	})
 }

@@ -1,6 +1,10 @@
 package builtin
 
 import (
+	"context"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/registry/docker"
@@ -19,4 +23,27 @@ func registries() kind.Set[registry.Kind] {
 		"gcp-ar":       provider.Kind(""),
 		"azure-acr":    provider.Kind(""),
 	})
+}
+
+// keychain has the credentials of a project's registries, whose manifest is
+// read when an image that another is built upon is fetched.
+type keychain struct {
+	registries func() (*registry.Set, error)
+}
+
+// Resolve implements authn.Keychain.
+func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return k.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements authn.ContextKeychain.
+func (k keychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	if k.registries == nil {
+		return authn.Resolve(ctx, authn.DefaultKeychain, target)
+	}
+	set, err := k.registries()
+	if err != nil {
+		return nil, err
+	}
+	return authn.Resolve(ctx, set.Keychain(), target)
 }

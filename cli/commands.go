@@ -18,7 +18,7 @@ func (a *App) commands() []*cobra.Command {
 		a.migrationsCommand(), a.buildCommand(), a.registryCommand(), a.logsCommand(),
 		pluginCommand(a.plugins(), a.pluginDevelopment()...), migrateCommand(a.plugins()),
 		a.deployCommand(), a.ciCommand(), a.pipelineCommand(), a.runsCommand(), a.uiCommand(),
-		a.doctorCommand(), a.docsCommand(), a.versionCommand(), a.superviseCommand(), a.componentCommand(),
+		a.doctorCommand(), a.docsCommand(), a.versionCommand(), a.superviseCommand(), a.credentialCommand(), a.componentCommand(),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gocodealone/wfctl/build"
 	"github.com/gocodealone/wfctl/engine"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/registry"
@@ -228,4 +229,19 @@ func (a *App) withRegistry(ctx context.Context, name string, do func(*registry.E
 		}
 		return do(e)
 	})
+}
+
+// credentialCommand is the helper that docker asks while it builds for wfctl:
+// the build itself answers.
+func (a *App) credentialCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "__credential ACTION", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			socket, _ := a.Getenv(build.CredentialSocket)
+			if build.AnswerDocker(cmd.Context(), args[0], a.Stdin, a.commandsOut, socket) != nil {
+				return exitStatus(1)
+			}
+			return nil
+		},
+	}
 }

@@ -51,7 +51,8 @@ func (i *image) schema() sdk.ResourceSchema {
 	}
 }
 
-// config joins the common keys with those of the builders.
+// config joins the common keys with those of the builders; where several have
+// a key, the words are those of the builder `go`.
 func (i *image) config() json.RawMessage {
 	properties := map[string]json.RawMessage{}
 	must(json.Unmarshal([]byte(imageCommon), &properties))
@@ -61,7 +62,11 @@ func (i *image) config() json.RawMessage {
 			Properties map[string]json.RawMessage `json:"properties"`
 		}
 		must(json.Unmarshal(i.builders[name].Schema(), &own))
-		maps.Copy(properties, own.Properties)
+		for key, schema := range own.Properties {
+			if _, ok := properties[key]; !ok || name == "go" {
+				properties[key] = schema
+			}
+		}
 	}
 	enum, err := json.Marshal(names)
 	must(err)

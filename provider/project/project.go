@@ -37,7 +37,7 @@ type Options struct {
 	// ImagesDir is the absolute folder that holds the OCI layouts:
 	// .wfctl/images.
 	ImagesDir string
-	// Builders are the image builders by name; nil means build.Builders().
+	// Builders are the image builders by name; nil means build.Builders.
 	Builders map[string]build.Builder
 	// Registries are where images are brought to, Held tells whether they have
 	// one. Both may be nil.
@@ -91,7 +91,7 @@ type provider struct {
 // New makes the provider. Its types are sorted by name.
 func New(o Options) sdk.Provider {
 	if o.Builders == nil {
-		o.Builders = build.Builders()
+		o.Builders = build.Builders(build.Host{})
 	}
 	if o.Now == nil {
 		o.Now = time.Now
