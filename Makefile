@@ -18,7 +18,7 @@ GENTOOLS := $(TOOLS)/gen-$(BUF_VERSION)-$(PROTOC_GEN_GO_VERSION)-$(PROTOC_GEN_GO
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: gen-symbols build demo demo-up demo-down test check conformance lint cross gen current bench bench-services bench-peers services services-stop test-services torture release release-check clean
+.PHONY: gen-symbols build demo demo-up demo-down test check conformance plugin-digitalocean lint cross gen current bench bench-services bench-peers services services-stop test-services torture release release-check clean
 
 build: ## the binary, bin/wfctl
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
@@ -39,9 +39,12 @@ test: ## every test that needs nothing but Go
 	@$(MAKE) --no-print-directory conformance
 
 conformance: ## what each provider answers to each request, in process and over the wire
-	@set -e; for p in ./provider/core ./provider/local ./examples/plugin-hello; do \
+	@set -e; for p in ./provider/core ./provider/local ./examples/plugin-hello ./plugins/digitalocean/do; do \
 		said=$$(cd $$p && CGO_ENABLED=0 $(GO) test -v -run '^TestConformance$$' .) || { echo "$$said"; exit 1; }; \
 		echo "$$said" | sed -n 's/^        //; /^conformance of/,/^at the same time/p'; echo; done
+
+plugin-digitalocean: ## the plugin, as a folder that `wfctl plugin add --source file://…` takes
+	./scripts/plugin-folder digitalocean $(or $(VERSION),v0.1.0) dist/plugins/digitalocean
 
 check: cross lint current ## formatting, vet, lint, all platforms, the house's rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
@@ -105,10 +108,22 @@ services: ## install and start the real servers that test-services uses
 services-stop:
 	./scripts/services stop
 
+# The packages whose tests have parts that need servers, a line each.
+SERVICE_TESTS := ./state/... ./internal/backends ./internal/faultproxy ./internal/torture \
+	./migrate/... ./cmd/workflow-migrate \
+	./provider/local/... \
+	./event/postgres \
+	./secret/sops \
+	./sigstore ./build/... ./internal/shipping \
+	./web
+SERVICE_CLI_TESTS := ^(TestWorkflowsRun|TestSignsKeyless)$$
+
 test-services: ## the tests that need real servers
-	@set -e; eval "$$(./scripts/services env)"; CI=true $(GO) test -tags services ./state/... ./internal/backends ./internal/faultproxy ./internal/torture ./migrate/... ./provider/local/... ./event/postgres ./secret/sops ./sigstore ./cmd/workflow-migrate ./web; \
-	CI=true $(GO) test -tags services -run "^(TestWorkflowsRun|TestSignsKeyless)$$" ./cli; \
-	cd plugins/digitalocean && CI=true $(GO) test -tags services ./fakedo/world
+	@set -e; eval "$$(./scripts/services env)"; export CI=true; \
+	$(GO) test -tags services $(SERVICE_TESTS); \
+	$(GO) test -tags services -run "$(SERVICE_CLI_TESTS)" ./cli; \
+	(cd plugins/digitalocean && $(GO) test -tags services ./fakedo/world && $(GO) test -tags services -run OnARealServer ./do); \
+	(cd internal/e2e && $(GO) test -tags services .)
 
 GORELEASER := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)/goreleaser
 ACTIONLINT := $(TOOLS)/actionlint-$(ACTIONLINT_VERSION)/actionlint

@@ -118,7 +118,7 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 			f = f.WithDetail("in the way: " + strings.Join(e.Blockers, ", "))
 		}
 		if e.Code == sdk.CodeAlreadyExists && e.Hint == "" {
-			f = f.WithHint("bring it under management with `wfctl infra import %s ID`, or name yours otherwise", w.change.Address())
+			f = f.WithHint("bring it under management with `wfctl infra import %s %s`, or name yours otherwise", w.change.Address(), w.idThere(ctx, p))
 		}
 	}
 	if p == nil {
@@ -138,6 +138,19 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 		}
 	}
 	return f
+}
+
+// idThere is the identifier of what has the name already, whoever's it is; a
+// word that stands for one where it cannot be told.
+func (w *work) idThere(ctx context.Context, p sdk.Provider) string {
+	if p == nil {
+		return "ID"
+	}
+	res, err := p.Read(ctx, &sdk.ReadRequest{Type: w.change.Type(), Name: w.change.Name()})
+	if err != nil || res.ID == "" {
+		return "ID"
+	}
+	return res.ID
 }
 
 // reporter receives what a provider tells of an operation.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/plan"
 	"github.com/gocodealone/wfctl/resource"
@@ -232,11 +234,27 @@ func (w *work) update(ctx context.Context, c *plan.Update) error {
 		return err
 	}
 	rec.Created = c.Prior.Created
+	w.keepOnce(&rec, c.Prior)
 	if err := w.result(ctx, in.Key, rec); err != nil {
 		return err
 	}
 	w.remember(rec, w.marked(c.Desired, tainted(resolved.Config, res.Outputs)))
 	return nil
+}
+
+// keepOnce keeps what the platform showed when it made the resource and never
+// shows again.
+func (w *work) keepOnce(rec *resource.Record, prior resource.Record) {
+	for name, out := range prior.Outputs {
+		s := w.schema.Output(name)
+		if _, told := rec.Outputs[name]; told || s == nil || !s.Once {
+			continue
+		}
+		if rec.Outputs == nil {
+			rec.Outputs = map[string]resource.RecordedOutput{}
+		}
+		rec.Outputs[name] = out
+	}
 }
 
 // rewrite changes the record alone.
@@ -340,12 +358,16 @@ func (w *work) createReplacement(ctx context.Context, c *plan.Replace) error {
 }
 
 // adopt brings an existing resource under management and makes it as desired.
+// One that turns out not to be there after all, or only half, is made.
 func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 	provider, err := w.Providers.Provider(ctx, c.Desired.Provider())
 	if err != nil {
 		return err
 	}
 	rec, err := Import(ctx, provider, c.Desired, c.ID, w.keeping())
+	if c.Found && sdk.IsNotFound(err) {
+		return w.create(ctx, c.Desired, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -357,7 +379,29 @@ func (w *work) adopt(ctx context.Context, c *plan.Adopt) error {
 	if err != nil {
 		return err
 	}
-	return w.update(ctx, plan.NewUpdate(c, rec, resolved))
+	walker, err := sdk.SchemaWalker(w.schema.Config)
+	if err != nil {
+		return err
+	}
+	update := plan.NewUpdate(c, rec, resolved, walker)
+	if replaces := replacing(update.Fields()); len(replaces) > 0 {
+		w.Events.Emit(event.NodeWarning{
+			Address: string(c.Address()), Message: "it is under management as it is: it differs in " + strings.Join(replaces, ", ") + ", which cannot change in place",
+			Hint: "the next plan replaces it; write what is there into the configuration to keep it",
+		})
+		return nil
+	}
+	return w.update(ctx, update)
+}
+
+// replacing lists the fields that cannot change in place.
+func replacing(fields []sdk.FieldChange) (paths []string) {
+	for _, f := range fields {
+		if f.Action == sdk.ActionReplace {
+			paths = append(paths, f.Path.Dotted())
+		}
+	}
+	return paths
 }
 
 // record is what state keeps of a resource that was made or changed.

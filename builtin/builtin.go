@@ -46,6 +46,6 @@ func newProject(h engine.Host) sdk.Provider {
 	builders := build.Builders(build.Host{Keychain: keychain{h.Registries}})
 	return project.New(project.Options{
 		Builders: builders, BaseDir: h.BaseDir, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images"),
-		Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, Version: version,
+		Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, Pusher: pusher(), Version: version,
 	})
 }

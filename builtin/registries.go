@@ -2,9 +2,12 @@ package builtin
 
 import (
 	"context"
+	"net/http"
+	"os"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/gocodealone/wfctl/build/push"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/registry/docker"
@@ -47,3 +50,19 @@ func (k keychain) ResolveContext(ctx context.Context, target authn.Resource) (au
 	}
 	return authn.Resolve(ctx, set.Keychain(), target)
 }
+
+// pusher brings images to registries, also to those that are reached elsewhere
+// than their name says.
+func pusher() *push.Pusher {
+	transport, err := push.Endpoints(http.DefaultTransport, os.Getenv(push.EndpointsVariable))
+	if err != nil {
+		transport = failing{err}
+	}
+	return &push.Pusher{Transport: transport}
+}
+
+// failing says with each request what is wrong with its settings.
+type failing struct{ err error }
+
+// RoundTrip implements http.RoundTripper.
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }

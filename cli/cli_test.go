@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +26,26 @@ func TestMain(m *testing.M) {
 				os.Exit(1)
 			}
 		},
+		"sqlite-damage": func() {
+			sqliteDo("UPDATE entry SET data = 'no entry' WHERE id IN (SELECT id FROM entry ORDER BY id LIMIT 1 OFFSET 3)")
+		},
+		"sqlite-version": func() { sqliteDo("PRAGMA user_version = 99") },
 	})
+}
+
+// sqliteDo changes a state behind wfctl's back.
+func sqliteDo(statement string) {
+	db, err := sql.Open("sqlite", os.Args[1])
+	if err == nil {
+		_, err = db.ExecContext(context.Background(), statement)
+	}
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // TestScripts runs the real binary through what a user would type.

@@ -17,7 +17,7 @@ func (a *App) commands() []*cobra.Command {
 		a.initCommand(), a.upCommand(), a.downCommand(), a.validateCommand(), a.schemaCommand(), a.infraCommand(),
 		a.migrationsCommand(), a.buildCommand(), a.registryCommand(), a.logsCommand(),
 		pluginCommand(a.plugins(), a.pluginDevelopment()...), migrateCommand(a.plugins()),
-		a.deployCommand(), a.ciCommand(), a.pipelineCommand(), a.runsCommand(), a.uiCommand(),
+		a.deployCommand(), a.ciCommand(), a.pipelineCommand(), a.workerCommand(), a.schedulesCommand(), a.runsCommand(), a.uiCommand(),
 		a.doctorCommand(), a.docsCommand(), a.versionCommand(), a.superviseCommand(), a.credentialCommand(), a.componentCommand(),
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,8 @@ func (a *App) driftCommand() *cobra.Command {
 field. What the platform computes does not count. Nothing is changed;
 ` + "`infra apply --refresh`" + ` mends it.
 
-Exit status: 0 done; 1 failed; 2 wrong usage; 3 there is drift (with --exit-code).`,
+Exit status: 0 done; 1 failed, or something could not be asked for; 2 wrong
+usage; 3 there is drift (with --exit-code).`,
 		Example: "  wfctl infra drift --env staging\n  wfctl infra drift --exit-code --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.looking(cmd.Context(), func(_ *engine.Project, w *engine.Work) error {
@@ -74,7 +76,11 @@ func (a *App) runDrift(ctx context.Context, w *engine.Work, exitCode bool) error
 	} else {
 		err = a.printDrift(drifts)
 	}
-	if err == nil && exitCode && len(drifts) > 0 {
+	unread := slices.ContainsFunc(drifts, func(d engine.Drift) bool { return d.Status == engine.Unreadable })
+	switch {
+	case err == nil && unread:
+		return exitStatus(1)
+	case err == nil && exitCode && len(drifts) > 0:
 		return changesPending
 	}
 	return err
@@ -89,7 +95,7 @@ func (a *App) printDrift(drifts []engine.Drift) error {
 		}
 		b.WriteString("\n")
 		for _, f := range d.Fields {
-			fmt.Fprintf(&b, "    %s: recorded %s, found %s\n", f.Path.Dotted(), f.Recorded, f.Found)
+			fmt.Fprintf(&b, "    %s: recorded %s, found %s\n", f.Path.Dotted(), orNone(f.Recorded), orNone(f.Found))
 		}
 	}
 	if len(drifts) == 0 {
@@ -99,13 +105,22 @@ func (a *App) printDrift(drifts []engine.Drift) error {
 	return err
 }
 
+// orNone is a value as JSON, or a word where there is none.
+func orNone(v any) string {
+	if text := fmt.Sprintf("%s", v); text != "" {
+		return text
+	}
+	return "(none)"
+}
+
 func (a *App) importCommand() *cobra.Command {
 	var c consent
 	cmd := &cobra.Command{
 		Use: "import ADDRESS ID", Short: "Bring an existing resource under management", Args: cobra.ExactArgs(2),
 		Long: `Record an existing resource under the address of a module that the
-configuration declares. Nothing on the platform changes; the next plan shows
-where it differs from the configuration.
+configuration declares, and print the module as it would match. Nothing on the
+platform changes but the ownership tags; the next plan shows where it differs
+from the configuration. A module can also say ` + "`import: {id: ID}`" + ` itself.
 
 Exit status: 0 done; 1 failed; 2 refused or wrong usage.`,
 		Example: "  wfctl infra import db 9cc10173-e9ea-4176-9dbc-a4cee4c4ff30 --env staging",
@@ -119,17 +134,10 @@ Exit status: 0 done; 1 failed; 2 refused or wrong usage.`,
 				if a.flags.json {
 					return a.printJSON(rec)
 				}
-				_, err = fmt.Fprint(a.Stdout, importedYAML(rec))
-				return err
+				return ui.ImportedModule(a.Stdout, rec)
 			})
 		},
 	}
 	c.register(cmd)
 	return cmd
-}
-
-// importedYAML is the module that matches what was imported. A configuration
-// is JSON, which is YAML.
-func importedYAML(rec resource.Record) string {
-	return fmt.Sprintf("modules:\n  - name: %s\n    type: %s\n    config: %s\n", rec.Address, rec.Type, rec.Config)
 }

@@ -13,7 +13,7 @@ import (
 func (a *App) infraCommand() *cobra.Command {
 	return group("infra", "Plan, apply, destroy and look at infrastructure",
 		a.planCommand(), a.applyCommand(), a.destroyCommand(), a.teardownCommand(), a.statusCommand(), a.driftCommand(), a.importCommand(),
-		a.outputsCommand(), a.secretsCommand(), a.stateCommand())
+		a.outputsCommand(), a.secretsCommand(), a.logsCommand(), a.stateCommand())
 }
 
 type planOptions struct {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gocodealone/wfctl/engine"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/pipeline"
 	"github.com/gocodealone/wfctl/ui"
 )
 
@@ -24,6 +25,7 @@ type pipelineOptions struct {
 	inputsFile string
 	resume     string
 	dryRun     bool
+	cluster    clusterFlags
 }
 
 func (a *App) pipelineRun() *cobra.Command {
@@ -35,6 +37,9 @@ func (a *App) pipelineRun() *cobra.Command {
 recorded: a run that failed or was interrupted goes on with --resume, without
 running a finished step again.
 
+With --engine temporal workers elsewhere run it; this command follows it, and
+may be ended and taken up again (runs show --follow).
+
 Exit status: 0 done; 1 failed; 2 refused or wrong usage; 130 interrupted.`,
 		Example: "  wfctl pipeline run release --env local\n  wfctl pipeline run release --input version=1.2.0\n  wfctl pipeline run release --resume 20260424T100000Z-0011aabb",
 		Args:    cobra.ExactArgs(1),
@@ -45,13 +50,21 @@ Exit status: 0 done; 1 failed; 2 refused or wrong usage; 130 interrupted.`,
 	f.StringVar(&o.inputsFile, "inputs", "", "a JSON `FILE` with the inputs")
 	f.StringVar(&o.resume, "resume", "", "go on with the `RUN` that was interrupted or failed")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check everything and show the steps, and run none")
+	o.cluster.registerEngine(cmd)
 	return cmd
 }
 
 func (a *App) runPipeline(ctx context.Context, name string, o pipelineOptions) (err error) {
+	local, err := o.cluster.local()
+	if err != nil {
+		return err
+	}
 	inputs, err := a.readInputs(o)
 	if err != nil {
 		return err
+	}
+	if !local && !o.dryRun {
+		return a.startPipeline(ctx, name, o, inputs)
 	}
 	progress := a.renderer()
 	defer progress.Close()
@@ -85,6 +98,61 @@ func (a *App) runPipeline(ctx context.Context, name string, o pipelineOptions) (
 	if err == nil {
 		a.say("Pipeline %s is done: %d steps, run %s.", name, summary.Done, p.Run)
 	}
+	return err
+}
+
+// startPipeline has workers elsewhere run a pipeline, and follows it.
+func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions, inputs map[string]any) error {
+	c, err := a.cluster(ctx, &o.cluster)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return a.opened(ctx, func(p *engine.Project) (err error) {
+		run, err := p.Pipeline(ctx, name)
+		if err != nil {
+			return err
+		}
+		remote, err := p.Remote(ctx, engine.RemoteOptions{Repository: o.cluster.tree, Vars: o.cluster.vars})
+		if err != nil {
+			return err
+		}
+		store, err := p.Events(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		job, done, err := remote.PipelineJob(ctx, run, store, o.resume, inputs)
+		if err != nil {
+			return err
+		}
+		after := uint64(0)
+		if tl, err := store.Timeline(ctx, job.Run); err == nil {
+			after = tl.Seq // of a run that goes on, what is new
+		}
+		if err := c.Start(ctx, job, run.Spec(), pipeline.StartOptions{Parallelism: a.flags.parallelism, Done: done, Heartbeat: o.cluster.heartbeat}); err != nil {
+			return err
+		}
+		if o.cluster.detach {
+			return a.detached(job.Run)
+		}
+		v, err := a.following(ctx, c, store, job.Run, after)
+		if err != nil {
+			return err
+		}
+		if v.Pipeline = name; v.Err() == nil {
+			a.say("Pipeline %s is done: %d steps, run %s.", name, v.Done, job.Run)
+		}
+		return v.Err()
+	})
+}
+
+// detached tells of a run that nobody follows: its name is the result.
+func (a *App) detached(run string) error {
+	if a.flags.json {
+		return a.printJSON(map[string]string{"run": run})
+	}
+	_, err := fmt.Fprintln(a.Stdout, run)
 	return err
 }
 

@@ -42,6 +42,8 @@ type App struct {
 
 	flags      globalFlags
 	interrupts *interrupts
+	// args are the command line, for a program that goes on in our place.
+	args []string
 }
 
 // globalFlags hold for every command.
@@ -70,7 +72,11 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	defer a.interrupts.release()
 	root := a.root()
 	root.SetArgs(args)
-	err := checkSingleDash(root, args)
+	a.args = args
+	err := a.checkCaller()
+	if err == nil {
+		err = checkSingleDash(root, args)
+	}
 	if err == nil {
 		err = guarded(func() error { return root.ExecuteContext(ctx) })
 	}

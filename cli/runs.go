@@ -16,7 +16,7 @@ import (
 )
 
 func (a *App) runsCommand() *cobra.Command {
-	return group("runs", "What was run, and what runs now", a.runsList(), a.runsShow(), a.runsApprove())
+	return group("runs", "What was run, and what runs now", a.runsList(), a.runsShow(), a.runsApprove(), a.runsStop())
 }
 
 // withEvents opens the history of the project in the folder.
@@ -239,7 +239,7 @@ Exit status: 0 done; 1 failed; 2 nothing waits, or wrong usage.`,
 					return err
 				}
 				given.Approved, given.Via, given.At = !refuse, "command", time.Now().UTC()
-				if err := engine.Approve(cmd.Context(), s, id, given); err != nil {
+				if err := a.approve(cmd.Context(), s, id, given); err != nil {
 					return err
 				}
 				a.say("%s: %s.", id, map[bool]string{true: "approved", false: "refused"}[given.Approved])
@@ -251,5 +251,41 @@ Exit status: 0 done; 1 failed; 2 nothing waits, or wrong usage.`,
 	f.StringVar(&given.Address, "step", "", "the `NAME` of the step (default: the only one that waits)")
 	f.StringVar(&given.Comment, "comment", "", "a `TEXT` to keep with the answer")
 	f.BoolVar(&refuse, "refuse", false, "refuse instead")
+	return cmd
+}
+
+func (a *App) runsStop() *cobra.Command {
+	var f clusterFlags
+	var now bool
+	cmd := &cobra.Command{
+		Use: "stop RUN", Short: "Stop a run that is on Temporal", Args: cobra.ExactArgs(1),
+		Long: `Have a run start nothing new: what runs ends and is recorded, and the run can go
+on later (pipeline run --resume). With --now what runs is told to leave, and a
+step that waits for an approval ends. A run of this machine is stopped with
+ctrl-C.
+
+Exit status: 0 told; 1 failed; 2 wrong usage.`,
+		Example: "  wfctl runs stop 20260424T100000Z-0011aabb\n  wfctl runs stop 20260424T100000Z-0011aabb --now",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.cluster(cmd.Context(), &f)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return a.withEvents(cmd.Context(), func(s *event.Store) error {
+				id, err := runID(cmd.Context(), s, args)
+				if err != nil {
+					return err
+				}
+				if err := c.Stop(cmd.Context(), id, now); err != nil {
+					return err
+				}
+				a.say("%s starts nothing new.", id)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&now, "now", false, "leave what is under way")
+	f.register(cmd)
 	return cmd
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,12 +10,14 @@ import (
 
 	"github.com/gocodealone/wfctl/apply"
 	"github.com/gocodealone/wfctl/engine"
+	"github.com/gocodealone/wfctl/pipeline"
 	"github.com/gocodealone/wfctl/ui"
 )
 
 func (a *App) upCommand() *cobra.Command {
 	o := changeOptions{command: "up"}
 	var s selection
+	var f clusterFlags
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "The whole job: plan, build, provision, migrate, deploy, verify",
@@ -23,6 +26,10 @@ databases before their migrations, images and migrations before the services,
 services before their gates. A second run changes nothing. Prints the outputs,
 masked, and the URLs.
 
+With --engine temporal the plan is made and agreed to here and carried out by
+workers elsewhere; this command follows it, and may be ended and taken up again
+(runs show --follow).
+
 Exit status: 0 running and verified; 1 failed, in part or whole; 2 refused or
 wrong usage; 130 interrupted.`,
 		Example: "  wfctl up --env local\n  wfctl up --env staging --approve",
@@ -30,13 +37,88 @@ wrong usage; 130 interrupted.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.plan.Nodes, o.plan.Targets, o.plan.Excludes = engine.AllNodes, addresses(s.targets), addresses(s.excludes)
 			o.finish = a.finishUp
+			local, err := f.local()
+			if err != nil {
+				return err
+			}
+			if !local {
+				return a.startChange(cmd.Context(), o, f)
+			}
 			return a.change(cmd.Context(), o)
 		},
 	}
 	s.register(cmd)
 	o.consent.register(cmd)
+	f.registerEngine(cmd)
 	cmd.Flags().BoolVar(&o.plan.Refresh, "refresh", false, "read every resource from its platform first")
 	return cmd
+}
+
+// startChange plans and asks here, has workers elsewhere carry it out, and
+// follows that.
+func (a *App) startChange(ctx context.Context, o changeOptions, f clusterFlags) error {
+	c, err := a.cluster(ctx, &f)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return a.opened(ctx, func(p *engine.Project) (err error) {
+		if err := p.Validate(ctx); err != nil {
+			return err
+		}
+		w, err := p.Look(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, w.End(ctx)) }()
+		pl, err := w.Plan(ctx, o.plan)
+		if err != nil {
+			return err
+		}
+		if pl.Empty() {
+			return errors.Join(a.sayEmpty(pl, o), a.finishChange(ctx, o, p, w, apply.Nothing()))
+		}
+		if err := errors.Join(a.showPlan(pl), a.agree(ctx, pl, o)); err != nil {
+			return err
+		}
+		remote, err := p.Remote(ctx, engine.RemoteOptions{Repository: f.tree, Vars: f.vars})
+		if err != nil {
+			return err
+		}
+		store, err := p.Events(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		job, call, err := remote.ChangeJob(o.command, o.plan, pl)
+		if err != nil {
+			return err
+		}
+		if err := c.StartChange(ctx, job, call, pipeline.StartOptions{Heartbeat: f.heartbeat}); err != nil {
+			return err
+		}
+		if f.detach {
+			return a.detached(job.Run)
+		}
+		v, err := a.following(ctx, c, store, job.Run, 0)
+		if err == nil {
+			err = v.ChangeErr(o.command)
+		}
+		if err != nil {
+			return err
+		}
+		return a.finishRemote(ctx, o, p)
+	})
+}
+
+// finishRemote looks at what is there now.
+func (a *App) finishRemote(ctx context.Context, o changeOptions, p *engine.Project) (err error) {
+	w, err := p.Look(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.End(ctx)) }()
+	return a.finishChange(ctx, o, p, w, apply.Nothing())
 }
 
 // finishUp prints the outputs, masked, and the URLs that are no secret.

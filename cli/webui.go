@@ -64,7 +64,7 @@ func (w *webSource) Settle(r event.Run) event.Run { return settledRun(r) }
 
 // Approve implements web.Source.
 func (w *webSource) Approve(ctx context.Context, run string, given event.ApprovalGiven) error {
-	return engine.Approve(ctx, w.store, run, given)
+	return w.app.approve(ctx, w.store, run, given)
 }
 
 // quietly opens the project and its state, and says nothing.

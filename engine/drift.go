@@ -15,7 +15,7 @@ type Drift struct {
 	Address string            `json:"address"`
 	Type    string            `json:"type"`
 	Name    string            `json:"name"`
-	Status  string            `json:"status"` // gone, changed, unhealthy
+	Status  string            `json:"status"` // gone, changed, unhealthy, unreadable
 	Reason  string            `json:"reason,omitempty"`
 	Fields  []plan.DriftField `json:"fields,omitempty"`
 }
@@ -23,44 +23,65 @@ type Drift struct {
 // Drift reads every resource from its platform and compares with the record.
 func (w *Work) Drift(ctx context.Context) ([]Drift, error) {
 	drifts := []Drift{}
-	var records []resource.Record
+	records := w.moduleRecords()
+	seen, failed := w.project.survey(ctx, records, true)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, rec := range records {
+		d := Drift{Address: addressOf(rec), Type: rec.Type, Name: rec.Name}
+		obs, ok := seen[rec.Key()]
+		switch err := failed[rec.Key()]; {
+		case err != nil:
+			d.Status, d.Reason = Unreadable, err.Error()
+		case !ok:
+			continue
+		default:
+			if err := w.driftOf(&d, rec, obs); err != nil {
+				return nil, err
+			}
+		}
+		if d.Status != "" {
+			drifts = append(drifts, d)
+		}
+	}
+	return drifts, nil
+}
+
+// moduleRecords are the records of modules.
+func (w *Work) moduleRecords() (records []resource.Record) {
 	for _, rec := range w.Records() {
 		if nodeKind(rec.Address) == "" {
 			records = append(records, rec)
 		}
 	}
-	seen, err := w.project.observe(ctx, records, true)
+	return records
+}
+
+// Unreadable is the status of what could not be asked for.
+const Unreadable = "unreadable"
+
+// driftOf fills in how a resource that was asked for differs from its record;
+// its status stays "" where it does not.
+func (w *Work) driftOf(d *Drift, rec resource.Record, obs plan.Observation) error {
+	if obs.Gone {
+		d.Status, d.Reason = "gone", "not on the platform"
+		return nil
+	}
+	schema, err := w.project.pool.Schema(rec.Provider, rec.Type)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, rec := range records {
-		obs, ok := seen[rec.Key()]
-		if !ok {
-			continue
-		}
-		d := Drift{Address: addressOf(rec), Type: rec.Type, Name: rec.Name}
-		switch {
-		case obs.Gone:
-			d.Status, d.Reason = "gone", "not on the platform"
-		default:
-			schema, err := w.project.pool.Schema(rec.Provider, rec.Type)
-			if err != nil {
-				return nil, err
-			}
-			if d.Fields, err = plan.DriftOf(rec, obs, schema); err != nil {
-				return nil, err
-			}
-			if len(d.Fields) > 0 {
-				d.Status = "changed"
-			} else if !obs.Read.Healthy {
-				d.Status, d.Reason = "unhealthy", obs.Read.Reason
-			} else {
-				continue
-			}
-		}
-		drifts = append(drifts, d)
+	if d.Fields, err = plan.DriftOf(rec, obs, schema); err != nil {
+		return err
 	}
-	return drifts, nil
+	switch {
+	case len(d.Fields) > 0:
+		d.Status = "changed"
+	case !obs.Read.Healthy:
+		d.Status, d.Reason = "unhealthy", obs.Read.Reason
+	}
+	return nil
 }
 
 // Import brings an existing resource under management and returns its record.

@@ -59,7 +59,7 @@ func (f *finder) Fingerprint(value []byte) string { return f.fingerprint(value) 
 // and this machine: it goes with the record.
 func (f *finder) bookkeeping(p resource.Provider, typ string, addr resource.Address) bool {
 	switch nodeKind(addr) {
-	case resource.ImagePrefix, resource.MigrationPrefix, resource.GatePrefix:
+	case resource.ImagePrefix, resource.PushPrefix, resource.MigrationPrefix, resource.GatePrefix:
 		return true
 	case resource.SecretPrefix:
 		return typ != "secret" // what lasts as long as a job

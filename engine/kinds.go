@@ -11,6 +11,7 @@ import (
 	"github.com/gocodealone/wfctl/deliver"
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/kind"
+	"github.com/gocodealone/wfctl/pipeline"
 	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/secret"
@@ -34,6 +35,9 @@ type Kinds struct {
 	// Trace sends runs elsewhere, as far as the environment asks for it; the
 	// sink is nil where it does not.
 	Trace func(ctx context.Context, getenv func(string) (string, bool)) (event.Sink, func(context.Context) error, error)
+	// Cluster connects to where runs go on without this process; nil in a
+	// build that cannot.
+	Cluster func(ctx context.Context, o pipeline.ClusterOptions) (pipeline.Cluster, error)
 	// Events opens the history of runs; nil keeps none.
 	Events func(ctx context.Context, src EventSource) (event.Driver, error)
 	// Backends opens state backends by name.

@@ -16,30 +16,46 @@ import (
 // change on their own, or all of them. What cannot be read at all is an
 // error; what is not there is an observation.
 func (p *Project) observe(ctx context.Context, records []resource.Record, all bool) (map[resource.Key]plan.Observation, error) {
+	seen, failed := p.survey(ctx, records, all)
+	for _, rec := range records {
+		if err := failed[rec.Key()]; err != nil {
+			return nil, err
+		}
+	}
+	return seen, nil
+}
+
+// survey is observe that tells of each record what kept it from being read.
+func (p *Project) survey(ctx context.Context, records []resource.Record, all bool) (map[resource.Key]plan.Observation, map[resource.Key]error) {
 	var mu sync.Mutex
-	seen := map[resource.Key]plan.Observation{}
-	g, ctx := errgroup.WithContext(ctx)
+	seen, failed := map[resource.Key]plan.Observation{}, map[resource.Key]error{}
+	var g errgroup.Group
 	g.SetLimit(p.options.Parallelism)
 	for _, rec := range records {
 		schema, err := p.pool.Schema(rec.Provider, rec.Type)
 		if err != nil {
-			return nil, err
+			mu.Lock()
+			failed[rec.Key()] = err
+			mu.Unlock()
+			continue
 		}
 		if schema.Pure || (!all && !schema.Volatile) {
 			continue
 		}
 		g.Go(func() error {
 			obs, err := p.read(ctx, rec, p.inputOf(rec.Address))
-			if err != nil {
-				return err
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			seen[rec.Key()] = obs
+			if err != nil {
+				failed[rec.Key()] = err
+			} else {
+				seen[rec.Key()] = obs
+			}
 			return nil
 		})
 	}
-	return seen, g.Wait()
+	_ = g.Wait() // no function fails
+	return seen, failed
 }
 
 // inputOf is what the file says of an address; nil where it says nothing.

@@ -38,6 +38,9 @@ func (w *Work) Plan(ctx context.Context, o PlanOptions) (*plan.Plan, error) {
 		if input.Desired, err = w.selectDesired(o); err != nil {
 			return nil, err
 		}
+		if input.Existing, err = w.existing(ctx, input.Desired); err != nil {
+			return nil, err
+		}
 	}
 	pl, err := plan.Build(ctx, input)
 	if err != nil {

@@ -67,6 +67,8 @@ type Project struct {
 	// untrace sends the rest of the traces; nil where there are none.
 	untrace func(context.Context) error
 	pool    *pool
+	// successor: this process works for a run that others worked for before.
+	successor bool
 	// valid: Validate has found nothing.
 	valid   bool
 	secrets *knowledge
@@ -121,6 +123,11 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 		return nil, err
 	}
 	p.Set, p.pool = set, newPool(p)
+	for _, name := range p.pushVariables() {
+		if !slices.Contains(p.Variables, name) {
+			p.Variables = append(p.Variables, name)
+		}
+	}
 	return p, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/gocodealone/wfctl/config"
@@ -128,4 +129,27 @@ func Registries(kinds Kinds, o Options) (*registry.Set, error) {
 	p := &Project{Dir: dir, kinds: kinds, options: o, events: o.Events, Set: &resolve.Set{}}
 	p.secrets, p.registries = newKnowledge(o.Secrets, p.events), &registries{project: p}
 	return p.Registries()
+}
+
+// pushVariables are the variables that hold the credentials of the registries
+// that images go to.
+func (p *Project) pushVariables() (names []string) {
+	for _, d := range p.Set.Nodes {
+		if nodeKind(d.Address()) != resource.PushPrefix {
+			continue
+		}
+		var doc struct{ Registries []struct{ Name string } }
+		resolved, err := d.Config().Resolve(unknownScope{})
+		if err != nil || json.Unmarshal(resolved.Config.Bytes(), &doc) != nil {
+			continue // said by who resolves it
+		}
+		for _, used := range doc.Registries {
+			for _, r := range p.registries.declared {
+				if r.Name == used.Name {
+					names = append(names, r.UsernameEnv, r.PasswordEnv)
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
 }

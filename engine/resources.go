@@ -218,23 +218,23 @@ const (
 	statusGone    sdk.HealthStatus = "gone"
 	statusTainted sdk.HealthStatus = "tainted"
 	statusFailed  sdk.HealthStatus = "failed"
+	statusUnread  sdk.HealthStatus = Unreadable
 )
 
 // Status asks the platforms how the recorded resources are.
 func (w *Work) Status(ctx context.Context) ([]ResourceStatus, error) {
 	var list []ResourceStatus
-	records := w.Records()
-	seen, err := w.project.observe(ctx, records, true)
-	if err != nil {
+	records := w.moduleRecords()
+	seen, failed := w.project.survey(ctx, records, true)
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for _, rec := range records {
-		if nodeKind(rec.Address) != "" {
-			continue
-		}
 		s := ResourceStatus{Address: addressOf(rec), Type: rec.Type, Name: rec.Name, ID: rec.ID, Status: sdk.Healthy}
 		obs, read := seen[rec.Key()]
 		switch {
+		case failed[rec.Key()] != nil:
+			s.Status, s.Reason = statusUnread, failed[rec.Key()].Error()
 		case read && obs.Gone:
 			s.Status, s.Reason = statusGone, "not on the platform"
 		case rec.Status == resource.Tainted:
@@ -245,7 +245,7 @@ func (w *Work) Status(ctx context.Context) ([]ResourceStatus, error) {
 			s.Status, s.Reason = sdk.Unhealthy, obs.Read.Reason
 		default:
 			if err := w.health(ctx, rec, &s); err != nil {
-				return nil, err
+				s.Status, s.Reason = statusUnread, err.Error()
 			}
 		}
 		list = append(list, s)

@@ -84,7 +84,7 @@ func (p *Project) Begin(ctx context.Context, command string, wait time.Duration)
 	if err := w.canSeal(ctx); err != nil {
 		return nil, errors.Join(err, w.End(ctx))
 	}
-	if w.session, err = w.log.Lock(ctx, p.holder(command), state.LockOptions{Wait: wait}); err != nil {
+	if w.session, err = w.log.Lock(ctx, p.holder(command), p.lockOptions(state.LockOptions{Wait: wait})); err != nil {
 		return nil, errors.Join(err, w.End(ctx))
 	}
 	if err := w.recover(ctx); err != nil {

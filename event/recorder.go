@@ -21,6 +21,37 @@ type Recorder struct {
 	busy    bool
 	err     error
 	store   *Store
+	// until, where it is set, ends the patience with a store that fails.
+	until <-chan struct{}
+}
+
+// Insist has the recorder keep what cannot be stored and try again until the
+// channel closes: Flush then waits for a store that is away.
+func (r *Recorder) Insist(until <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.until = until
+}
+
+// insistence is how long a recorder that insists waits between two tries.
+const insistence = 500 * time.Millisecond
+
+// pause waits before another try; false where there shall be none.
+func (r *Recorder) pause() bool {
+	r.mu.Lock()
+	until := r.until
+	r.mu.Unlock()
+	if until == nil {
+		return false
+	}
+	timer := time.NewTimer(insistence)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-until:
+		return false
+	}
 }
 
 // NewRecorder makes a recorder. open is called once there is something to
@@ -64,6 +95,9 @@ func (r *Recorder) drain() {
 		r.pending = nil
 		r.mu.Unlock()
 		err := r.append(events)
+		for err != nil && r.pause() {
+			err = r.append(events)
+		}
 		r.mu.Lock()
 		if err != nil {
 			r.err = err

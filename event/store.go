@@ -38,7 +38,15 @@ type Driver interface {
 	Runs(ctx context.Context, limit int) ([]Run, error)
 	// Prune removes runs that began before, and all but the newest keep.
 	Prune(ctx context.Context, before time.Time, keep int) (int, error)
+	// Delete removes runs and tells how many there were.
+	Delete(ctx context.Context, runs []string) (int, error)
 	Close() error
+}
+
+// Answers is a driver that knows, without reading all of them, which open runs
+// hold answers to approvals.
+type Answers interface {
+	Answered(ctx context.Context) (map[string]int, error)
 }
 
 // ErrNoRun: the store has no such run.
@@ -174,6 +182,36 @@ func (s *Store) Read(ctx context.Context, run string, after uint64) iter.Seq2[Re
 
 // Runs lists runs, the newest first; a limit of 0 is none.
 func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) { return s.driver.Runs(ctx, limit) }
+
+// Answered tells how many answers to approvals the open runs hold. It is nil
+// where the driver does not keep count.
+func (s *Store) Answered(ctx context.Context) (map[string]int, error) {
+	if d, ok := s.driver.(Answers); ok {
+		return d.Answered(ctx)
+	}
+	return nil, nil
+}
+
+// Forget removes the runs of a project that began before and are over, and
+// tells how many those were.
+func (s *Store) Forget(ctx context.Context, project string, before time.Time) (int, error) {
+	runs, err := s.Runs(ctx, 0)
+	if err != nil {
+		return 0, err
+	}
+	var names []string
+	for _, r := range runs {
+		if r.Project == project && r.Started.Before(before) && r.Status != Running {
+			names = append(names, r.ID)
+		}
+	}
+	if len(names) == 0 {
+		return 0, nil
+	}
+	n, err := s.driver.Delete(ctx, names)
+	s.folds.forget()
+	return n, err
+}
 
 // Prune removes runs that began before, and all but the newest keep; a run
 // that is under way and young stays.

@@ -129,6 +129,17 @@ func (v Verdict) Err() error {
 	return nil
 }
 
+// ChangeErr is the error of a run that is a change and no pipeline.
+func (v Verdict) ChangeErr(command string) error {
+	switch {
+	case v.Cause != nil:
+		return errors.Join(append(v.Errs, fault.Wrap(fault.Interrupted, v.Cause, "%s was interrupted", command).WithHint("the journal knows what was under way; the same command goes on from there"))...)
+	case v.Stopped:
+		return fault.New(fault.Interrupted, "interrupted: %d done, %d not started", v.Done, v.Skipped).WithHint("what was done is recorded; the same command goes on from there")
+	}
+	return errors.Join(v.Errs...)
+}
+
 // walk runs a group.
 func (r *run) walk(ctx context.Context, group Group, stop <-chan struct{}) {
 	left := r.Spec().Graph(group).Walk(ctx, r.o.Parallelism, stop, func(ctx context.Context, name string, _ func()) error {

@@ -114,6 +114,10 @@ type Adopt struct {
 	base
 	target
 	ID string
+	// Found: the planner has found it by its name; else the file names it.
+	Found bool
+	// Mend: it does not work.
+	Mend bool
 }
 
 // Forget drops a record and leaves the resource alone.
@@ -153,10 +157,21 @@ func created(r resource.Resolved) []sdk.FieldChange {
 }
 
 // NewUpdate is the change that follows an adoption: from what was found to
-// what is desired.
-func NewUpdate(c *Adopt, found resource.Record, settled resource.Resolved) *Update {
+// what is desired, as far as that can be told. What the platform has beside
+// what is desired stays.
+func NewUpdate(c *Adopt, found resource.Record, settled resource.Resolved, walker *sdk.Walker) *Update {
 	u := &Update{base: c.base, target: c.target, Prior: found}
-	u.fields = diffJSON(normal(found.Config), settled.Canonical)
-	u.RecordOnly = len(u.fields) == 0
+	for _, f := range diffJSON(normal(found.Config), settled.Canonical) {
+		unasked := f.After == nil && !f.Sensitive && !f.Unknown
+		unseen := f.Before == nil && walker.WriteOnly(f.Path) && walker.Immutable(f.Path)
+		if unseen || unasked && (walker.Computed(f.Path) || len(f.Path.Segments()) == 1) {
+			continue
+		}
+		if walker.Immutable(f.Path) {
+			f.Action = sdk.ActionReplace
+		}
+		u.fields = append(u.fields, f)
+	}
+	u.RecordOnly = len(u.fields) == 0 && !c.Mend
 	return u
 }

@@ -89,12 +89,34 @@ func (n *nodePlan) plan() error {
 
 // fresh plans a node that is not recorded.
 func (n *nodePlan) fresh() error {
-	if n.d.ImportID() == "" {
-		return n.create()
+	if id := n.d.ImportID(); id != "" {
+		return n.adopt(&Adopt{ID: id})
 	}
-	n.change = &Adopt{base: n.base, target: n.target(nil), ID: n.d.ImportID()}
-	n.p.outputs = sdk.Outputs{}
+	e, there := n.b.in.Existing[n.d.Address()]
+	switch {
+	case !there:
+		return n.create()
+	case !e.Ours:
+		return n.taken(e)
+	}
+	n.base.reason = "it is there and carries this project's tags"
+	return n.adopt(&Adopt{ID: e.ID, Found: true, Mend: !e.Healthy})
+}
+
+func (n *nodePlan) adopt(c *Adopt) error {
+	c.base, c.target = n.base, n.target(nil)
+	n.change, n.p.outputs = c, sdk.Outputs{}
 	return nil
+}
+
+// taken is the refusal to make what is there, and is not known to be ours.
+func (n *nodePlan) taken(e Existing) error {
+	whose := "carries no tags of this project"
+	if e.Owner != nil && e.Owner.Project != "" {
+		whose = fmt.Sprintf("belongs to module %q of project %q, environment %q", e.Owner.Module, e.Owner.Project, e.Owner.Environment)
+	}
+	return fault.New(fault.Config, "%s %q is there already (%s) and %s", n.d.Type(), n.d.Name(), e.ID, whose).At(n.d.Pos()).
+		WithHint("take it over with `wfctl infra import %s %s`, or give this one another name", n.d.Address(), e.ID)
 }
 
 func (n *nodePlan) target(promised sdk.Outputs) target {

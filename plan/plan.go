@@ -30,6 +30,15 @@ type Observation struct {
 	Read *sdk.ReadResponse
 }
 
+// Existing is a resource that is there and not recorded.
+type Existing struct {
+	ID string
+	// Ours: it carries the tags of this project and environment.
+	Ours    bool
+	Owner   *sdk.Ownership
+	Healthy bool
+}
+
 // Move renames an address; the resource stays.
 type Move struct{ From, To resource.Address }
 
@@ -41,6 +50,8 @@ type Input struct {
 	// Records are the records that the command works on; Context are all, for
 	// outputs of nodes that are not part of this plan.
 	Records, Context []resource.Record
+	// Existing are resources of the names of nodes that are not recorded.
+	Existing map[resource.Address]Existing
 	// Observed is what a refresh found, by record.
 	Observed map[resource.Key]Observation
 	Catalog  Catalog

@@ -139,7 +139,7 @@ func (t *Teardown) separate() {
 	}
 }
 
-// spread keeps what is protected, and what that stands on.
+// spread keeps what is protected, and what that and what is left stand on.
 func (t *Teardown) spread() {
 	depends := map[resource.Address][]resource.Address{}
 	for _, f := range t.Found {
@@ -151,12 +151,12 @@ func (t *Teardown) spread() {
 		if f.Fate == Doomed && f.Record.Lifecycle.PreventDestroy {
 			f.Fate, f.Reason = Kept, "prevent_destroy protects it"
 		}
-		if f.Fate != Kept {
+		if f.Fate != Kept && f.Fate != Left {
 			continue
 		}
 		for addr := range closure(f.Record.DependsOn, func(a resource.Address) []resource.Address { return depends[a] }) {
 			if _, known := why[addr]; !known && addr != f.Record.Address {
-				why[addr] = fmt.Sprintf("%q, which is kept, stands on it", f.Record.Address)
+				why[addr] = fmt.Sprintf("%q, which stays, stands on it", f.Record.Address)
 			}
 		}
 	}

@@ -16,6 +16,10 @@ type LockOptions struct {
 	// NewKey makes a new fingerprint key, so that every sensitive value shows
 	// as changed once.
 	NewKey bool
+	// Over tells that a holder's work is over for certain although its process
+	// may still be there: its lease is taken over at once, and so is what it
+	// was about to do. Nil knows of none.
+	Over func(Holder) bool
 }
 
 // ErrLocked is what the error of a lease that another holds matches; a
@@ -134,7 +138,7 @@ func (s *sighting) stale(seq uint64, ttl time.Duration, now time.Time) bool {
 
 // tryLock takes the lease if it is free now.
 func (l *Log) tryLock(ctx context.Context, h Holder, o LockOptions, seen *sighting) (*Session, error) {
-	dead, err := l.free(h, seen)
+	dead, err := l.free(h, o, seen)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +163,7 @@ func (l *Log) tryLock(ctx context.Context, h Holder, o LockOptions, seen *sighti
 
 // free tells whether the lease can be taken, and whether the last holder is
 // known to be dead.
-func (l *Log) free(me Holder, seen *sighting) (dead bool, err error) {
+func (l *Log) free(me Holder, o LockOptions, seen *sighting) (dead bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.table
@@ -173,7 +177,7 @@ func (l *Log) free(me Holder, seen *sighting) (dead bool, err error) {
 	if l.session != nil && l.session.id == t.lease.Session {
 		return false, &LockedError{Holder: t.lease.Holder, Expires: t.lease.expires()}
 	}
-	if t.lease.Holder.gone(me, l.o.processes) {
+	if t.lease.Holder.gone(me, l.o.processes) || o.Over != nil && o.Over(t.lease.Holder) {
 		return true, nil
 	}
 	now := l.o.Now()

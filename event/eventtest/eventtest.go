@@ -46,6 +46,7 @@ func Run(t *testing.T, open Maker, o Options) {
 	t.Run("ParallelAppends", func(t *testing.T) { parallel(t, store(t, open(t, t.Name()))) })
 	t.Run("Timeline", func(t *testing.T) { timeline(t, store(t, open(t, t.Name()))) })
 	t.Run("Runs", func(t *testing.T) { runs(t, store(t, open(t, t.Name()))) })
+	t.Run("Forget", func(t *testing.T) { forget(t, store(t, open(t, t.Name()))) })
 	t.Run("Prune", func(t *testing.T) { prune(t, store(t, open(t, t.Name()))) })
 	t.Run("FollowResumes", func(t *testing.T) {
 		s := store(t, open(t, t.Name()))
@@ -220,6 +221,33 @@ func runs(t *testing.T, s *event.Store) {
 	}
 	if list, err = s.Runs(t.Context(), 1); err != nil || len(list) != 1 || list[0].ID != "r2" {
 		t.Errorf("the newest: %v, %v", list, err)
+	}
+}
+
+// Runs of one project go, those of others and those under way stay.
+func forget(t *testing.T, s *event.Store) {
+	now := time.Now().UTC()
+	for _, r := range []struct {
+		run, project string
+		over         bool
+	}{{"a", "shop", true}, {"b", "shop", false}, {"c", "other", true}} {
+		events := []event.Event{event.RunStarted{Run: r.run, Project: r.project, At: now}}
+		if r.over {
+			events = append(events, event.RunFinished{Run: r.run, At: now})
+		}
+		if _, err := s.Append(t.Context(), r.run, events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.Forget(t.Context(), "shop", now.Add(time.Hour)); err != nil || n != 1 {
+		t.Fatalf("%d runs were removed, %v", n, err)
+	}
+	runs, err := s.Runs(t.Context(), 0)
+	if err != nil || len(runs) != 2 {
+		t.Fatalf("%v, %v", runs, err)
+	}
+	if _, err := s.Timeline(t.Context(), "a"); !errors.Is(err, event.ErrNoRun) {
+		t.Errorf("the removed run: %v", err)
 	}
 }
 

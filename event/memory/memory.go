@@ -112,5 +112,17 @@ func (d *driver) Prune(_ context.Context, before time.Time, keep int) (int, erro
 	return n, nil
 }
 
+// Delete implements event.Driver.
+func (d *driver) Delete(_ context.Context, runs []string) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := len(d.order)
+	d.order = slices.DeleteFunc(d.order, func(r *run) bool { return slices.Contains(runs, r.ID) })
+	for _, name := range runs {
+		delete(d.runs, name)
+	}
+	return before - len(d.order), nil
+}
+
 // Close implements event.Driver.
 func (d *driver) Close() error { return nil }

@@ -30,7 +30,14 @@ CREATE TABLE IF NOT EXISTS {s}.run (id bigint GENERATED ALWAYS AS IDENTITY PRIMA
 	last bigint NOT NULL, started timestamptz NOT NULL, opened bytea, closed bytea);
 CREATE INDEX IF NOT EXISTS run_started ON {s}.run (started DESC);
 CREATE TABLE IF NOT EXISTS {s}.entry (run bigint NOT NULL REFERENCES {s}.run ON DELETE CASCADE, seq bigint NOT NULL,
-	at timestamptz NOT NULL, data bytea NOT NULL, PRIMARY KEY (run, seq));`
+	at timestamptz NOT NULL, data bytea NOT NULL, PRIMARY KEY (run, seq));
+DO $$ BEGIN
+	IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = '{s}.run'::regclass AND attname = 'answers') THEN
+		ALTER TABLE {s}.run ADD COLUMN project text NOT NULL DEFAULT '', ADD COLUMN answers bigint NOT NULL DEFAULT 0;
+		UPDATE {s}.run SET project = coalesce(convert_from(opened, 'UTF8')::jsonb ->> 'project', '') WHERE opened IS NOT NULL;
+	END IF;
+END $$;
+CREATE INDEX IF NOT EXISTS run_answered ON {s}.run (id) WHERE answers > 0 AND closed IS NULL;`
 
 // connectTimeout holds where the URL says nothing.
 const connectTimeout = 10 * time.Second
@@ -144,6 +151,8 @@ func (d *driver) appendRun(ctx context.Context, tx pgx.Tx, name string, batches 
 	var data [][]byte
 	var times []time.Time
 	var opened, closed []byte
+	var project *string
+	answers := 0
 	for _, b := range batches {
 		for _, e := range b.Events {
 			raw, err := event.Encode(e)
@@ -151,19 +160,22 @@ func (d *driver) appendRun(ctx context.Context, tx pgx.Tx, name string, batches 
 				return err
 			}
 			data, times = append(data, raw), append(times, b.At)
-			switch e.(type) {
+			switch e := e.(type) {
 			case event.RunStarted:
-				opened, closed = raw, nil
+				opened, closed, project = raw, nil, &e.Project
 			case event.RunFinished:
 				closed = raw
+			case event.ApprovalGiven:
+				answers++
 			}
 		}
 	}
 	var id, last int64
-	row := tx.QueryRow(ctx, d.sql(`INSERT INTO {s}.run AS r (name, last, started, opened, closed) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (name) DO UPDATE SET last = r.last + $2, opened = coalesce($4, r.opened),
+	row := tx.QueryRow(ctx, d.sql(`INSERT INTO {s}.run AS r (name, last, started, opened, closed, project, answers)
+		VALUES ($1, $2, $3, $4, $5, coalesce($6, ''), $7)
+		ON CONFLICT (name) DO UPDATE SET last = r.last + $2, opened = coalesce($4, r.opened), project = coalesce($6, r.project), answers = r.answers + $7,
 		closed = CASE WHEN $4 IS NOT NULL THEN $5 ELSE coalesce($5, r.closed) END RETURNING id, last`),
-		name, int64(len(data)), batches[0].At, opened, closed)
+		name, int64(len(data)), batches[0].At, opened, closed, project, int64(answers))
 	if err := row.Scan(&id, &last); err != nil {
 		return err
 	}
@@ -265,11 +277,45 @@ func (d *driver) Prune(ctx context.Context, before time.Time, keep int) (int, er
 	var n int64
 	err := d.with(ctx, func(conn *pgx.Conn) error {
 		tag, err := conn.Exec(ctx, d.sql(`DELETE FROM {s}.run WHERE started < $1
-			OR closed IS NOT NULL AND id NOT IN (SELECT id FROM {s}.run ORDER BY started DESC, id DESC LIMIT $2)`), before, int64(keep))
+			OR closed IS NOT NULL AND id IN (SELECT id FROM
+			(SELECT id, row_number() OVER (PARTITION BY project ORDER BY started DESC, id DESC) AS n FROM {s}.run) AS ranked WHERE n > $2)`), before, int64(keep))
 		n = tag.RowsAffected()
 		return whenMade(err)
 	})
 	return int(n), err
+}
+
+// Delete implements event.Driver.
+func (d *driver) Delete(ctx context.Context, runs []string) (int, error) {
+	var n int64
+	err := d.with(ctx, func(conn *pgx.Conn) error {
+		tag, err := conn.Exec(ctx, d.sql("DELETE FROM {s}.run WHERE name = ANY($1::text[])"), runs)
+		n = tag.RowsAffected()
+		return whenMade(err)
+	})
+	return int(n), err
+}
+
+// Answered implements event.Answers.
+func (d *driver) Answered(ctx context.Context) (map[string]int, error) {
+	list := map[string]int{}
+	err := d.with(ctx, func(conn *pgx.Conn) error {
+		if err := d.make(ctx, conn); err != nil { // the column may be newer than the tables
+			return err
+		}
+		rows, err := conn.Query(ctx, d.sql("SELECT name, answers FROM {s}.run WHERE answers > 0 AND closed IS NULL"))
+		if err != nil {
+			return err
+		}
+		var name string
+		var n int64
+		_, err = pgx.ForEachRow(rows, []any{&name, &n}, func() error {
+			list[name] = int(n)
+			return nil
+		})
+		return err
+	})
+	return list, err
 }
 
 // Close implements event.Driver. It waits for what is under way.

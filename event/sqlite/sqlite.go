@@ -274,6 +274,35 @@ func scanRun(rows *sql.Rows) (event.Run, error) {
 	return r, nil
 }
 
+// Delete implements event.Driver.
+func (d *driver) Delete(ctx context.Context, runs []string) (int, error) {
+	db, err := d.open(ctx, false)
+	if err != nil || db == nil {
+		return 0, err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, d.explain(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	n := 0
+	for _, name := range runs {
+		var id int64
+		if err := tx.QueryRowContext(ctx, "SELECT id FROM run WHERE name = ?1", name).Scan(&id); errors.Is(err, sql.ErrNoRows) {
+			continue
+		} else if err != nil {
+			return 0, d.explain(err)
+		}
+		for _, statement := range []string{"DELETE FROM entry WHERE id > ?1 << 32 AND id < (?1 + 1) << 32", "DELETE FROM run WHERE id = ?1"} {
+			if _, err := tx.ExecContext(ctx, statement, id); err != nil {
+				return 0, d.explain(err)
+			}
+		}
+		n++
+	}
+	return n, d.explain(tx.Commit())
+}
+
 // Prune implements event.Driver.
 func (d *driver) Prune(ctx context.Context, before time.Time, keep int) (int, error) {
 	db, err := d.open(ctx, false)

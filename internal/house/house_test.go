@@ -27,15 +27,17 @@ var (
 	engineMay = []string{
 		"fault", "kind", "config", "resolve", "resource", "graph", "plan", "apply", "state", "deliver", "secret",
 		"event", "sdk", "registry", "build", "migrate", "verify", "pipeline", "step", "lock", "pluginhost",
-		"state/tfstate", "build/attest", "sigstore",
+		"state/tfstate", "build/attest", "sigstore", "tree",
 	}
 )
 
 var rules = []rule{
 	{"cmd/wfctl", []string{"cli", "builtin"}},
 	{"cmd/workflow-migrate", []string{"migrate/command"}},
+	{"cmd/wfctl-temporal", []string{"cli", "builtin", "builtin/clustered"}},
+	{"builtin/clustered", nil},
 	{"builtin", nil}, // brings everything together; nil means anything
-	{"cli", append([]string{"engine", "kind", "ui", "web", "pluginhost", "engine/*", "sdk/sdktest"}, engineMay...)},
+	{"cli", append([]string{"engine", "kind", "atomicfile", "ui", "web", "pluginhost", "engine/*", "sdk/sdktest"}, engineMay...)},
 	{"engine", engineMay},
 	{"config", []string{"fault", "kind"}},
 	{"resolve", []string{"config", "resource", "fault", "kind", "sdk"}},
@@ -63,6 +65,7 @@ var rules = []rule{
 	{"step/verify", []string{"step", "event", "fault", "verify"}},
 	{"step/*", []string{"step", "event", "fault"}},
 	{"pipeline", []string{"step", "event", "fault", "graph"}},
+	{"tree", []string{"fault"}},
 	{"pipeline/pipelinetest", []string{"pipeline", "step", "event", "event/memory", "fault"}},
 	{"pipeline/temporal", []string{"pipeline", "step", "event", "fault", "graph"}},
 	{"event", stdlib},

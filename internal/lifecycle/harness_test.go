@@ -178,6 +178,24 @@ type world struct {
 	cloud   *lifecycle.Cloud
 	journal *journal
 	runs    int
+	// sealed says that state keeps sensitive outputs.
+	sealed bool
+}
+
+// seal stands for encryption: what it makes can be told from what went in.
+func (w *world) seal() func([]byte) ([]byte, error) {
+	if !w.sealed {
+		return nil
+	}
+	return flip
+}
+
+func flip(v []byte) ([]byte, error) {
+	out := slices.Clone(v)
+	for i := range out {
+		out[i] ^= 0xff
+	}
+	return out, nil
 }
 
 func newWorld(t testing.TB) *world {
@@ -220,7 +238,7 @@ func (w *world) apply(desired []resource.Desired, change ...func(*plan.Input)) (
 	w.runs++
 	pending := slices.Collect(maps.Values(w.journal.pending))
 	err := apply.Recover(context.Background(), apply.RecoverOptions{
-		Pending: pending, Records: w.journal.list(), Journal: w.journal, Providers: w, Project: "test", Environment: "unit", Keep: apply.Keeping{Fingerprint: fingerprint}, Now: time.Now,
+		Pending: pending, Records: w.journal.list(), Journal: w.journal, Providers: w, Project: "test", Environment: "unit", Keep: apply.Keeping{Fingerprint: fingerprint, Seal: w.seal()}, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -235,7 +253,7 @@ func (w *world) apply(desired []resource.Desired, change ...func(*plan.Input)) (
 func (w *world) carryOut(p *plan.Plan) (*apply.Summary, error) {
 	return apply.Run(context.Background(), apply.Options{
 		Run: fmt.Sprintf("run-%d", w.runs), Plan: p, Records: w.journal.list(), Journal: w.journal, Providers: w, Parallelism: 4,
-		Fingerprint: fingerprint, Sleep: func(context.Context, time.Duration) error { return nil },
+		Fingerprint: fingerprint, Seal: w.seal(), Open: flip, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 }
 

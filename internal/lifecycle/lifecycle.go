@@ -84,7 +84,8 @@ func (c *Cloud) fault(op, module string, effect bool) error {
 func (c *Cloud) Schema(context.Context) (*sdk.Schema, error) {
 	config := json.RawMessage(`{"type":"object","properties":{
 		"kind":{"type":"string","x-immutable":true},"value":{"type":"string"},"password":{"type":"string","x-sensitive":true},"from":{"type":"string"}}}`)
-	outputs := []sdk.OutputSchema{{Name: "id", Type: "string", Stable: true}, {Name: "value", Type: "string"}, {Name: "secret", Type: "string", Sensitive: true}}
+	outputs := []sdk.OutputSchema{{Name: "id", Type: "string", Stable: true}, {Name: "value", Type: "string"}, {Name: "secret", Type: "string", Sensitive: true},
+		{Name: "password", Type: "string", Sensitive: true, Once: true, Stable: true}}
 	return &sdk.Schema{Name: "cloud", Types: []sdk.ResourceSchema{
 		{Name: "thing", Config: config, Outputs: outputs, IDFormat: "^id-[0-9]+$"},
 		{Name: "gate", Config: config, Triggered: true, Outputs: outputs},
@@ -118,7 +119,9 @@ func (c *Cloud) Create(ctx context.Context, req *sdk.CreateRequest, report sdk.R
 	if err := c.fault("create", req.Ownership.Module, true); err != nil {
 		return nil, err
 	}
-	return &sdk.CreateResponse{ID: t.ID, Outputs: t.outputs()}, nil
+	outputs := t.outputs()
+	outputs["password"] = sdk.SecretOut("shown once of " + t.ID)
+	return &sdk.CreateResponse{ID: t.ID, Outputs: outputs}, nil
 }
 
 func (c *Cloud) make(req *sdk.CreateRequest) *Thing {

@@ -70,6 +70,19 @@ func TestSensitiveOutputIsReadAgain(t *testing.T) {
 	}
 }
 
+// What a platform shows once outlives the updates that do not show it.
+func TestOutputShownOnceIsKept(t *testing.T) {
+	w := newWorld(t)
+	w.sealed = true
+	w.must([]resource.Desired{node("db", lit("value", "1"), nil)})
+	changed := node("db", lit("value", "2"), nil)
+	w.must([]resource.Desired{changed})
+	w.must([]resource.Desired{changed, node("web", nil, from("db", "password"))})
+	if !strings.Contains(w.cloud.Config("web"), "shown once of id-1") {
+		t.Errorf("web was configured as %s", w.cloud.Config("web"))
+	}
+}
+
 func TestUpdateReplaceDelete(t *testing.T) {
 	w := newWorld(t)
 	web := node("web", nil, from("db", "id"))

@@ -57,6 +57,7 @@ func freePort(t *testing.T) string {
 func (s *site) docker(args ...string) string {
 	s.t.Helper()
 	cmd := exec.Command("docker", args...)
+	cmd.Dir = s.dir
 	cmd.Env = append(s.env, "DOCKER_HOST="+variable(s.t, "WFCTL_TEST_DOCKER"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {

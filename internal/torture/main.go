@@ -24,11 +24,12 @@ import (
 
 	"github.com/gocodealone/wfctl/internal/backends"
 	"github.com/gocodealone/wfctl/internal/faultproxy"
+	"github.com/gocodealone/wfctl/internal/things"
 )
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "thing" {
-		os.Exit(thing(os.Args[2:]))
+		os.Exit(things.Run(os.Args[2:]))
 	}
 	var o options
 	flag.StringVar(&o.wfctl, "wfctl", "bin/wfctl", "the binary to torture")
@@ -312,56 +313,4 @@ func (w *world) verify(ctx context.Context) error {
 		return fmt.Errorf("the state lists %d resources, desired are %d\n%s", lines, len(w.numbers()), listed)
 	}
 	return nil
-}
-
-// thing is what core.command runs: create, read, update, delete DIR NAME
-// [VERSION]. A creation of what exists is recorded in the file "double".
-func thing(args []string) int {
-	if len(args) < 3 {
-		return 2
-	}
-	verb, dir, path := args[0], args[1], filepath.Join(args[1], "things", args[2])
-	switch verb {
-	case "create":
-		return createThing(dir, path, args[2], args[3])
-	case "read":
-		_, err := os.Stat(path)
-		return status(err)
-	case "update":
-		return status(os.WriteFile(path, []byte(args[3]), 0o600))
-	case "delete":
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return 1
-		}
-		return 0
-	}
-	return 2
-}
-
-// createThing makes the file in one instant, as a platform makes a resource: a
-// link to a finished one, which fails where the name is taken.
-func createThing(dir, path, name, version string) int {
-	tmp, err := os.CreateTemp(dir, "making-*")
-	if err != nil {
-		return 1
-	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // the link is what counts
-	if _, err := tmp.WriteString(version); err != nil {
-		return 1
-	}
-	if err := tmp.Close(); err != nil {
-		return 1
-	}
-	err = os.Link(tmp.Name(), path)
-	if errors.Is(err, os.ErrExist) {
-		_ = os.WriteFile(filepath.Join(dir, "double"), []byte(name), 0o600)
-	}
-	return status(err)
-}
-
-func status(err error) int {
-	if err != nil {
-		return 1
-	}
-	return 0
 }

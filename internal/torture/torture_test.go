@@ -7,13 +7,15 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/gocodealone/wfctl/internal/things"
 )
 
 // TestMain is also the thing that the tortured commands run: the program
 // names itself as the command of its modules.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "thing" {
-		os.Exit(thing(os.Args[2:]))
+		os.Exit(things.Run(os.Args[2:]))
 	}
 	os.Exit(m.Run())
 }

@@ -88,12 +88,18 @@ func (a *activities) Note(ctx context.Context, in noteInput) error {
 	if in.Broken != "" {
 		events = append(events, event.NodeFinished{Address: in.Broken, Action: "run", Outcome: event.Failed, Error: in.Failure.Message, Hint: in.Failure.Hint, At: now})
 	}
+	if in.Notice != "" {
+		events = append(events, event.Notice{Level: "info", Message: in.Notice})
+	}
 	if again(ctx) {
 		tl, err := store.Timeline(ctx, in.Job.Run)
 		if err != nil && !errors.Is(err, event.ErrNoRun) {
 			return err
 		}
-		events = slices.DeleteFunc(events, func(e event.Event) bool { return tl != nil && isOver(tl, e.(event.NodeFinished)) })
+		events = slices.DeleteFunc(events, func(e event.Event) bool {
+			over, ok := e.(event.NodeFinished)
+			return ok && tl != nil && isOver(tl, over)
+		})
 	}
 	_, err = store.Append(ctx, in.Job.Run, events...)
 	return err
@@ -161,6 +167,9 @@ func (a *activities) Step(ctx context.Context, in stepInput) (stepOutput, error)
 	o := job.opened.Options
 	o.Ask = p.ask(o.Flush)
 	end, err := job.opened.Pipeline.Execute(working, o, call)
+	if err == nil && again(ctx) && end.Outcome != "" {
+		err = p.settle(working, end.Failure != nil)
+	}
 	if err != nil {
 		return stepOutput{}, err
 	}
@@ -203,6 +212,15 @@ func (a *activities) Change(ctx context.Context, in applyInput) (applyOutput, er
 	end, err := job.opened.Change(halt, in.Call)
 	if errors.Is(context.Cause(halt), pipeline.ErrLeft) {
 		return applyOutput{}, pipeline.ErrLeft
+	}
+	if again(ctx) && (err == nil || fatal(err) != err) {
+		store, storeErr := a.host.Store(halt)
+		if storeErr == nil {
+			storeErr = (&past{store: store, run: in.Job.Run}).settle(halt, err != nil || len(end.Failures) > 0)
+		}
+		if storeErr != nil {
+			return applyOutput{}, storeErr
+		}
 	}
 	if err != nil {
 		return applyOutput{}, fatal(err)

@@ -23,8 +23,22 @@ func runChange(ctx workflow.Context, in changeInput) (runOutput, error) {
 			cancel() // the activity lets what runs finish
 		}
 	})
+	l := lease{project: in.Job.Project, environment: in.Job.Environment, run: in.Job.Run}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		for {
+			workflow.GetSignalChannel(ctx, grantedSignal).Receive(ctx, &l.granted)
+		}
+	})
+	told := func() {
+		_ = workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), noteActivity, waits(in.Job)).Get(free, nil) // it only tells
+	}
 	var got applyOutput
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(bounded, work(in.Heartbeat)), changeActivity, applyInput{in.Job, in.Call}).Get(ctx, &got)
+	err := error(temporal.NewCanceledError())
+	if l.take(bounded, told) {
+		err = workflow.ExecuteActivity(workflow.WithActivityOptions(bounded, work(in.Heartbeat)), changeActivity, applyInput{in.Job, in.Call}).Get(ctx, &got)
+		l.done()
+		l.give(ctx)
+	}
 	cancel()
 	out := runOutput{Done: got.Done, Failed: got.Failed, Skipped: got.Skipped, Failures: got.Failures, Stopped: got.Interrupted}
 	switch {

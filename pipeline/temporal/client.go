@@ -180,10 +180,15 @@ func (c *cluster) Answered(ctx context.Context, run, step string) error {
 	return c.about(run, c.client.SignalWorkflow(ctx, WorkflowID(run), "", answerSignal, step))
 }
 
-func (c *cluster) about(run string, err error) error {
+// isGone tells whether there is no such workflow any more.
+func isGone(err error) bool {
 	var gone *serviceerror.NotFound
+	return errors.As(err, &gone)
+}
+
+func (c *cluster) about(run string, err error) error {
 	switch {
-	case errors.As(err, &gone):
+	case isGone(err):
 		return fault.New(fault.NotFound, "Temporal knows no run %s that is under way", run)
 	case err != nil:
 		return unreachable(c.o.Address, err)

@@ -142,6 +142,8 @@ type noteInput struct {
 	// Broken is a step whose end nobody could record.
 	Broken  string            `json:"broken,omitempty"`
 	Failure *pipeline.Failure `json:"failure,omitempty"`
+	// Notice is something to tell.
+	Notice string `json:"notice,omitempty"`
 }
 
 type skip struct {

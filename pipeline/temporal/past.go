@@ -86,3 +86,29 @@ func (p *past) ask(flush func() error) func(context.Context, string, string) (ev
 		return event.ApprovalGiven{}, pipeline.ErrWaiting
 	}
 }
+
+// settle closes the parts of the step that an earlier worker began and no
+// later one took up again: the journal said how they ended. A change has its
+// parts at the top.
+func (p *past) settle(ctx context.Context, failed bool) error {
+	tl, err := p.store.Timeline(ctx, p.run)
+	if err != nil {
+		return err
+	}
+	outcome := event.Done
+	if failed {
+		outcome = event.Failed
+	}
+	var events []event.Event
+	for _, s := range tl.Steps {
+		if s.Parent == p.step && s.Status == event.Running {
+			now := time.Now().UTC()
+			events = append(events, event.NodeFinished{
+				Address: s.Address, Parent: s.Parent, Action: s.Action, Outcome: outcome, Took: now.Sub(s.Started), At: now,
+				Reason: "the worker that began it was lost; the journal says how it ended",
+			})
+		}
+	}
+	_, err = p.store.Append(ctx, p.run, events...)
+	return err
+}

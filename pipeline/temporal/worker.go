@@ -38,7 +38,7 @@ func register(r registry, a *activities) {
 func registerWorkflows(r interface {
 	RegisterWorkflowWithOptions(w any, o workflow.RegisterOptions)
 }) {
-	for name, do := range map[string]any{runWorkflow: runPipeline, changeWorkflow: runChange} {
+	for name, do := range map[string]any{runWorkflow: runPipeline, changeWorkflow: runChange, environmentWorkflow: runEnvironment, scheduleWorkflow: runSchedule} {
 		r.RegisterWorkflowWithOptions(do, workflow.RegisterOptions{Name: name})
 	}
 }
@@ -62,9 +62,20 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 		},
 	})
 	register(w, a)
+	q := &queues{client: c.client, queue: c.o.Queue}
+	for name, do := range map[string]any{enterActivity: q.Enter, leaveActivity: q.Leave, aliveActivity: q.Alive} {
+		w.RegisterActivityWithOptions(do, activity.RegisterOptions{Name: name})
+	}
 	if err := w.Start(); err != nil {
 		return unreachable(c.o.Address, err)
 	}
+	passing, quiet := context.WithCancel(context.WithoutCancel(ctx))
+	passed := make(chan struct{})
+	go func() {
+		defer close(passed)
+		(&relay{cluster: c, host: host, told: map[string]int{}}).run(passing)
+	}()
+	defer func() { quiet(); <-passed }()
 	status := &health{cluster: c, ready: true}
 	serving, err := c.serve(ctx, status, o)
 	if err != nil {

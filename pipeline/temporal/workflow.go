@@ -26,6 +26,7 @@ type runner struct {
 	breakers map[string]*breaker
 	answers  map[string]int
 	stop     bool
+	lease    lease
 }
 
 // runPipeline is the workflow of a pipeline.
@@ -35,6 +36,7 @@ func runPipeline(ctx workflow.Context, in runInput) (runOutput, error) {
 		r.finished[name] = f
 	}
 	r.out.Done = len(in.Done)
+	r.lease = lease{project: in.Job.Project, environment: in.Job.Environment, run: in.Job.Run}
 	r.listen(ctx)
 	free, _ := workflow.NewDisconnectedContext(ctx)
 	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), beginActivity, beginInput{in.Job, &in.Spec}).Get(free, nil); err != nil {
@@ -45,6 +47,7 @@ func runPipeline(ctx workflow.Context, in runInput) (runOutput, error) {
 		r.walk(ctx, pipeline.OnFailure)
 	}
 	r.walk(ctx, pipeline.Always)
+	r.lease.give(ctx)
 	r.out.Left = ctx.Err() != nil
 	end := endInput{in.Job, in.Spec.Name, r.out, workflow.Now(ctx).Sub(r.began)}
 	return r.out, workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), endActivity, end).Get(free, nil)
@@ -54,6 +57,7 @@ func runPipeline(ctx workflow.Context, in runInput) (runOutput, error) {
 func (r *runner) listen(ctx workflow.Context) {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		stop, answers := workflow.GetSignalChannel(ctx, stopSignal), workflow.GetSignalChannel(ctx, answerSignal)
+		granted := workflow.GetSignalChannel(ctx, grantedSignal)
 		for {
 			s := workflow.NewSelector(ctx)
 			s.AddReceive(stop, func(c workflow.ReceiveChannel, _ bool) {
@@ -65,6 +69,7 @@ func (r *runner) listen(ctx workflow.Context) {
 				c.Receive(ctx, &step)
 				r.answers[step]++
 			})
+			s.AddReceive(granted, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, &r.lease.granted) })
 			s.Select(ctx)
 		}
 	})
@@ -271,18 +276,41 @@ func (t *tries) attempt(ctx workflow.Context, n int, final bool, pause time.Dura
 	in := stepInput{Job: t.in.Job, Step: t.spec.Name, Attempt: n, Last: final, Pause: pause, Failed: len(t.out.Failures) > 0, Finished: t.needed()}
 	for {
 		seen := t.answers[t.spec.Name]
-		end, err := t.call(ctx, in)
+		end, err := t.changing(ctx, in)
 		if err != nil {
 			return t.broken(ctx, err), true
 		}
 		if !end.Waiting {
 			return end, end.Outcome != ""
 		}
+		t.lease.give(ctx) // who waits for a person holds nobody up
 		if cause := t.await(ctx, seen); cause != nil {
 			return t.fail(ctx, cause), true
 		}
 		in.Asked = true
 	}
+}
+
+// leaseChange is when runs began to queue for their environment.
+const leaseChange = "environment"
+
+// changing is call for a step that may change the environment: it waits until
+// that is the run's own.
+func (t *tries) changing(ctx workflow.Context, in stepInput) (stepOutput, error) {
+	if !t.spec.Changes || workflow.GetVersion(ctx, leaseChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return t.call(ctx, in)
+	}
+	told := func() { t.note(ctx, waits(t.in.Job)) }
+	if !t.lease.take(ctx, told) {
+		return stepOutput{}, temporal.NewCanceledError()
+	}
+	defer t.lease.done()
+	return t.call(ctx, in)
+}
+
+// waits is the note of a run that has to wait for its environment.
+func waits(job pipeline.Job) noteInput {
+	return noteInput{Job: job, Notice: "Other runs that change " + job.Environment + " come first; this one waits for its turn."}
 }
 
 // needed are the steps that the step may refer to.

@@ -81,6 +81,7 @@ func ValidateGateway(g Gateway) []sdk.Diagnostic {
 			j.wrong("/provider_specific/image", "an image of Caddy 2, such as "+gatewayImage, "%s", err.Error())
 		}
 	}
+	j.region(g.Region)
 	j.domains()
 	return j.list
 }

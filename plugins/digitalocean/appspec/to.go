@@ -43,8 +43,17 @@ func To(name string, c Config, vpc string, secret func(sdk.Path) bool) (*godo.Ap
 	return spec, nil
 }
 
-// regionOf is a region of App Platform, which has no data centres: nyc3 is nyc.
-func regionOf(region string) string { return strings.TrimRight(region, "0123456789") }
+// regions are those of App Platform.
+var regions = []string{"ams", "atl", "blr", "fra", "lon", "nyc", "sfo", "sgp", "syd", "tor"}
+
+// regionOf is a region of App Platform, which has no data centres: nyc3 is
+// nyc. Where it has none, the choice is the platform's.
+func regionOf(region string) string {
+	if region = strings.TrimRight(region, "0123456789"); slices.Contains(regions, region) {
+		return region
+	}
+	return ""
+}
 
 // shared is what services, workers and jobs have in common.
 type shared struct {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digitalocean/godo"
+
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/sdk/infra"
 )
@@ -28,6 +30,7 @@ func (j *judge) wrong(at sdk.Path, hint, format string, args ...any) {
 // for the caller to leave out.
 func Validate(c Config) []sdk.Diagnostic {
 	j := &judge{c: c}
+	j.region(c.Region)
 	j.names()
 	for _, n := range c.components() {
 		j.component(n)
@@ -47,6 +50,12 @@ func Validate(c Config) []sdk.Diagnostic {
 	j.domains()
 	j.termination("", c.Termination)
 	return j.list
+}
+
+func (j *judge) region(region string) {
+	if region != "" && regionOf(region) == "" {
+		j.wrong("/region", "there are "+strings.Join(regions, ", "), "App Platform has no region %q", region)
+	}
 }
 
 var componentName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`)
@@ -109,7 +118,11 @@ func (j *judge) image(n named) {
 		j.wrong(n.at.Child("image"), "leave one of them out", "%s has both an image and a repository", n.name)
 		return
 	}
-	if _, err := parseImage(n.Image); err != nil {
+	image, err := parseImage(n.Image)
+	if err == nil && n.fields.DeployOnPush && (image.RegistryType != godo.ImageSourceSpecRegistryType_DOCR || image.Digest != "") {
+		j.wrong(j.fieldsAt(n).Child("deploy_on_push"), "", "only a tag of a registry of DigitalOcean is watched for new images")
+	}
+	if err != nil {
 		var e *sdk.Error
 		hint := ""
 		if errors.As(err, &e) {

@@ -41,7 +41,7 @@ func containerServices() kind {
 		dependsOn: []string{infra.TypeVPC, infra.TypeDatabase, infra.TypeCache, infra.TypeRegistry, infra.TypeDNS},
 		sizing:    appspec.Sizes(), sizesNoted: true,
 		ignored: map[string]string{"maintenance": "App Platform has no time of maintenance"},
-		renames: true, limits: appLimits,
+		renames: true, guest: refApp, limits: appLimits,
 		check: func(_ string, c appspec.Config) []sdk.Diagnostic { return appspec.Validate(c) },
 		notes: appspec.Notes,
 		promise: func(name string, _ appspec.Config) sdk.Outputs {

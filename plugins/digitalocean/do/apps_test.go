@@ -314,6 +314,7 @@ func TestAppNotes(t *testing.T) {
 func TestAppMistakes(t *testing.T) {
 	c := newCloud(t, fakedo.Options{})
 	for config, want := range map[string]string{
+		`{"image":"a/b","region":"moon1"}`: "/region", `{"image":"a/b","provider_specific":{"service":{"deploy_on_push":true}}}`: "/provider_specific/service/deploy_on_push",
 		`{"image":"quay.io/acme/shop"}`: "/image", `{}`: "/image",
 		`{"image":"a/b","sidecars":[{"name":"proxy","image":"a/c"}]}`:                                          "/sidecars/0",
 		`{"image":"a/b","workers":[{"name":"web"}]}`:                                                           "/workers/0/name",

@@ -48,7 +48,7 @@ func evictionSlug(policy string) string {
 }
 
 func caches() kind {
-	return &typed[cacheConfig, godo.Database]{
+	return databaseKind[cacheConfig]{&typed[cacheConfig, godo.Database]{
 		name: infra.TypeCache, what: "cache", description: "A managed key-value cache: Valkey, which speaks the protocol of Redis.",
 		idFormat: uuidFormat, nameFormat: clusterNames, nameHint: clusterHint, nameMax: 63,
 		out: []sdk.OutputSchema{
@@ -81,7 +81,7 @@ func caches() kind {
 			}
 		},
 		api: cacheDriver{databaseDriver{cache: true}},
-	}
+	}}
 }
 
 func checkCache(name string, c cacheConfig) []sdk.Diagnostic {

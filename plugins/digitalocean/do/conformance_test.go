@@ -2,10 +2,12 @@ package do
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/gocodealone/wfctl/plugins/digitalocean/fakedo"
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/sdk/infra"
 	"github.com/gocodealone/wfctl/sdk/sdktest"
 	"github.com/gocodealone/wfctl/sdk/wire"
 )
@@ -44,7 +46,7 @@ func TestConformance(t *testing.T) {
 		if f.around != nil {
 			f.around(c)
 		}
-		suite.Resources = append(suite.Resources, f.Resource)
+		suite.Resources = append(suite.Resources, f.once())
 	}
 	// The suite's request that is not whole has no token.
 	suite.Configure.Project, suite.Configure.Environment = "", ""
@@ -52,6 +54,18 @@ func TestConformance(t *testing.T) {
 	sdktest.Run(t, suite.Over("over the wire", func(ctx context.Context, p sdk.Provider) (sdk.Provider, error) {
 		return wire.Loop(ctx, p, wire.LoopOptions{})
 	}))
+}
+
+// once leaves out, for all types but one, the check that takes half the time:
+// what it tries is shared.
+func (f fixture) once() sdktest.Resource {
+	if f.Type == infra.TypeVPC {
+		return f.Resource
+	}
+	skip := map[string]string{"configuration of 8 MiB": "tried with infra.vpc: the same code decodes every type"}
+	maps.Copy(skip, f.Skip)
+	f.Skip = skip
+	return f.Resource
 }
 
 // Every type of the table has a fixture.

@@ -99,7 +99,7 @@ const (
 )
 
 func databases() kind {
-	return &typed[databaseConfig, godo.Database]{
+	return databaseKind[databaseConfig]{&typed[databaseConfig, godo.Database]{
 		name: infra.TypeDatabase, what: "database cluster", description: "A managed database: postgres, mysql, valkey, mongodb, kafka or opensearch.",
 		idFormat: uuidFormat, nameFormat: clusterNames, nameHint: clusterHint, nameMax: 63,
 		out: []sdk.OutputSchema{
@@ -124,7 +124,7 @@ func databases() kind {
 		judge:     judgeDatabase,
 		canonical: canonicalDatabase,
 		api:       databaseDriver{},
-	}
+	}}
 }
 
 // kept describes a secret that keeps its value when the resource is updated.

@@ -147,28 +147,52 @@ func TestTrustedSourceThatIsNotThereYet(t *testing.T) {
 	if got := rules(); !slices.Equal(got, []rule{{"droplet", vm.id}}) {
 		t.Errorf("after the Droplet it is open to %v", got)
 	}
-	app, _, err := c.api.Apps.Create(t.Context(), &godo.AppCreateRequest{Spec: &godo.AppSpec{Name: "shop-web", Region: "nyc", Services: []*godo.AppServiceSpec{{
-		Name: "web", InstanceCount: 1, InstanceSizeSlug: "apps-s-1vcpu-0.5gb", HTTPPort: 8080,
-		Image: &godo.ImageSourceSpec{RegistryType: godo.ImageSourceSpecRegistryType_DockerHub, Registry: "library", Repository: "nginx", Tag: "1"},
-	}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.introduce(t.Context(), refApp, app.ID, "shop-web", owner("web")); err != nil {
-		t.Fatal(err)
-	}
-	if got := rules(); len(got) != 2 || !slices.Contains(got, rule{"app", app.ID}) {
+	app := c.make(infra.TypeContainerService, "web", `{"image":"docker.io/library/nginx:1","http_port":8080}`)
+	if got := rules(); len(got) != 2 || !slices.Contains(got, rule{"app", app.id}) {
 		t.Errorf("after the app it is open to %v", got)
 	}
 	if awaited, err := a.awaited(t.Context()); err != nil || len(awaited) > 0 {
 		t.Errorf("it still waits: %v %v", awaited, err)
 	}
 	// Another's database is not opened, whatever it waits for.
-	if err := a.introduce(t.Context(), refApp, app.ID, "shop-web", sdk.Ownership{Project: "other", Environment: "staging", Module: "web"}); err != nil {
+	if err := a.introduce(t.Context(), refApp, app.id, "web", sdk.Ownership{Project: "other", Environment: "staging", Module: "web"}); err != nil {
 		t.Fatal(err)
 	}
-	db.remove()
+	app.remove()
 	vm.remove()
+	db.change(`{"engine":"postgres","trusted_sources":["web"]}`) // it waits again
+	if got := rules(); !slices.Equal(got, []rule{{"ip_addr", nowhere}}) {
+		t.Errorf("it is open to %v", got)
+	}
+	db.remove()
+	c.empty()
+}
+
+// Failure 15: a database that CI cannot reach says whom it takes.
+func TestDatabaseOutOfReach(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	ask := func(name string) []sdk.Diagnostic {
+		res, err := c.p.(sdk.Diagnoser).Diagnose(t.Context(), &sdk.DiagnoseRequest{Type: infra.TypeDatabase, Name: name, Operation: "update"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Diagnostics
+	}
+	open := c.make(infra.TypeDatabase, "open", `{"engine":"postgres"}`)
+	if got := ask("open"); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+	c.make(infra.TypeDatabase, "db", `{"engine":"postgres","trusted_sources":["10.1.2.3"]}`)
+	if got := ask("db"); len(got) != 1 || !strings.HasSuffix(got[0].Message, "only: 10.1.2.3") || !strings.Contains(got[0].Hint, "pre_deploy") {
+		t.Errorf("%v", got)
+	}
+	c.make(infra.TypeDatabase, "closed", `{"engine":"postgres","trusted_sources":["web"]}`)
+	if got := ask("closed"); len(got) != 1 || !strings.Contains(got[0].Message, "takes no connections yet") {
+		t.Errorf("%v", got)
+	}
+	if res, err := c.p.(sdk.HealthChecker).Health(t.Context(), &sdk.HealthRequest{Type: infra.TypeDatabase, ID: open.id}); err != nil || res.Status != sdk.Healthy {
+		t.Errorf("%v %v", res, err)
+	}
 }
 
 // A cache and a database of the same engine are told apart.

@@ -267,14 +267,48 @@ func (a *account) sourceWords(ctx context.Context, d *godo.Database, asked []str
 	return out, err
 }
 
-// strangers explains why a connection may be refused: failures.md, 15.
-func strangers(name string, sources []string) *sdk.Diagnostic {
+// databaseKind is the type of database clusters, which can say why a
+// connection is refused.
+type databaseKind[C any] struct{ *typed[C, godo.Database] }
+
+// diagnose says who may connect: failures.md, 15.
+func (k databaseKind[C]) diagnose(ctx context.Context, a *account, req *sdk.DiagnoseRequest) ([]sdk.Diagnostic, error) {
+	d, err := k.diagnosed(ctx, a, req)
+	if err != nil {
+		return nil, err
+	}
+	var list []sdk.Diagnostic
+	if f := k.api.facts(d); f.status != sdk.Healthy {
+		list = append(list, sdk.Diagnostic{Severity: sdk.SeverityWarning, Message: fmt.Sprintf("the %s %s does not work: %s", k.what, d.Name, f.reason)})
+	}
+	sources, err := a.sourceWords(ctx, d, nil)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := a.rulesOf(ctx, d)
+	if err != nil || len(rules) == 0 {
+		return list, err
+	}
+	message := fmt.Sprintf("%s takes connections from its trusted sources only: %s", d.Name, strings.Join(sources, ", "))
 	if len(sources) == 0 {
-		return nil
+		message = d.Name + " takes no connections yet: none of its trusted sources is there"
 	}
-	return &sdk.Diagnostic{
-		Severity: sdk.SeverityNote, Path: "/trusted_sources",
-		Message: fmt.Sprintf("%s takes connections from its trusted sources only: %s", name, strings.Join(sources, ", ")),
-		Hint:    "a connection from elsewhere, such as a CI runner, times out: run migrations as a job of kind pre_deploy, or add the runner's address to trusted_sources",
+	return append(list, sdk.Diagnostic{
+		Severity: sdk.SeverityNote, Path: "/trusted_sources", Message: message,
+		Hint: "a connection from elsewhere, such as a CI runner, times out: run migrations as a job of kind pre_deploy, or add the runner's address to trusted_sources",
+	}), nil
+}
+
+func (k databaseKind[C]) diagnosed(ctx context.Context, a *account, req *sdk.DiagnoseRequest) (*godo.Database, error) {
+	if req.ID != "" {
+		return k.api.get(ctx, a, req.ID)
 	}
+	list, err := k.api.all(ctx, a, req.Name)
+	if err == nil && len(list) == 0 {
+		err = notFound(k.what, req.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
 }

@@ -54,6 +54,7 @@ func droplets() kind {
 		sizing:    machines(),
 		untold:    []string{"ssh_keys", "user_data"},
 		renames:   true,
+		guest:     refDroplet,
 		limits:    limits{10 * time.Minute, 20 * time.Minute, 10 * time.Minute},
 		check:     checkDroplet,
 		notes:     noteDroplet,
@@ -268,9 +269,6 @@ func (r dropletDriver) converge(ctx context.Context, w *work[dropletConfig], hav
 	if err := w.retag(ctx, "droplet", strconv.Itoa(d.ID), d.Tags, tags); err != nil {
 		return d, err
 	}
-	if err := w.introduce(ctx, refDroplet, strconv.Itoa(d.ID), w.name, w.owner); err != nil {
-		return d, err
-	}
 	return r.get(ctx, w.account, strconv.Itoa(d.ID))
 }
 
@@ -320,7 +318,8 @@ func (r dropletDriver) mount(ctx context.Context, w *work[dropletConfig], d *god
 		}
 		w.progress("attach the volume " + w.config.Volumes[i])
 		action, _, err := w.api.StorageActions.Attach(ctx, id, d.ID)
-		if err := w.volumeDone(ctx, id, action, said(err, "attach the volume "+w.config.Volumes[i]), w.limit); err != nil {
+		err = w.volumeDone(ctx, id, action, said(err, "attach the volume "+w.config.Volumes[i]), w.limit)
+		if err != nil && !w.mounted(ctx, id, d.ID, true) {
 			return err
 		}
 	}
@@ -337,11 +336,19 @@ func (r dropletDriver) mount(ctx context.Context, w *work[dropletConfig], d *god
 		}
 		w.progress("detach the volume " + id)
 		action, _, err := w.api.StorageActions.DetachByDropletID(ctx, id, d.ID)
-		if err := w.volumeDone(ctx, id, action, said(err, "detach the volume "+id), w.limit); err != nil {
+		err = w.volumeDone(ctx, id, action, said(err, "detach the volume "+id), w.limit)
+		if err != nil && !w.mounted(ctx, id, d.ID, false) {
 			return err
 		}
 	}
 	return nil
+}
+
+// mounted tells whether a volume is attached, or not, as it should be: a
+// request whose answer was lost may have done it.
+func (a *account) mounted(ctx context.Context, volume string, droplet int, want bool) bool {
+	v, _, err := a.api.Storage.GetVolume(ctx, volume)
+	return err == nil && slices.Contains(v.DropletIDs, droplet) == want
 }
 
 // ids resolves a list of references to things of one kind.

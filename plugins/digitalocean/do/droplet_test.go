@@ -108,6 +108,8 @@ func TestJudgements(t *testing.T) {
 		{infra.TypeVolume, `{"size_gib":20}`, `{"size_gib":10}`, sdk.Outputs{"size_gib": sdk.Out(20)}, "/size_gib", sdk.ActionReplace},
 		{infra.TypeVolume, `{}`, `{}`, nil, sdk.NamePath, sdk.ActionReplace},
 		{infra.TypeVPC, `{}`, `{"region":"nyc3"}`, sdk.Outputs{"region": sdk.Out("nyc3")}, "/region", sdk.ActionIgnore},
+		{infra.TypeVPC, `{"region":"nyc3","ip_range":"10.0.0.0/16"}`, `{}`, nil, "/ip_range", sdk.ActionIgnore},
+		{infra.TypeDroplet, `{"image":"a","vpc_ref":"net"}`, `{"image":"a"}`, nil, "/vpc_ref", sdk.ActionIgnore},
 		{infra.TypeVPC, `{}`, `{"region":"fra1"}`, sdk.Outputs{"region": sdk.Out("nyc3")}, "/region", ""},
 	} {
 		res, err := c.p.Diff(t.Context(), &sdk.DiffRequest{

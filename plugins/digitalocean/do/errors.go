@@ -135,6 +135,13 @@ func retryAfter(r *http.Response, now time.Time) time.Duration {
 	return 0
 }
 
+// busy tells whether the platform refused because of a change that is still
+// under way, such as the one that an answer was lost of.
+func busy(err error) bool {
+	var e *sdk.Error
+	return errors.As(err, &e) && e.Code == sdk.CodeConflict && e.Err != nil
+}
+
 // ambiguous tells whether a request may have had its effect although it failed.
 func ambiguous(err error) bool { return sdk.CodeOf(err) == sdk.CodeUnavailable }
 

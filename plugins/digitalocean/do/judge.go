@@ -80,12 +80,26 @@ func (t *typed[C, T]) change(path sdk.Path, req *sdk.DiffRequest, next C) sdk.Fi
 		change.Action = sdk.ActionUpdate
 	case path == sdk.NamePath:
 		change.Action, change.Reason = sdk.ActionReplace, "DigitalOcean cannot rename a "+t.what
-	case asReported(path, req):
+	case t.leftToPlatform(path, req), asReported(path, req):
 		change.Action = sdk.ActionIgnore
 	case t.judge != nil:
 		change.Action, change.Reason = t.judge(path, req.Prior, next)
 	}
 	return change
+}
+
+// leftToPlatform tells whether a key that the platform fills in is not set any
+// more: then what it has is fine. The same goes for the network.
+func (t *typed[C, T]) leftToPlatform(path sdk.Path, req *sdk.DiffRequest) bool {
+	segments := path.Segments()
+	if len(segments) != 1 {
+		return false
+	}
+	if _, set := keys(req.Config)[segments[0]]; set {
+		return false
+	}
+	walker, err := t.walker()
+	return path == "/vpc_ref" || err == nil && walker.Computed(path)
 }
 
 // asReported tells whether a key that was left to the platform is now set to
@@ -145,7 +159,7 @@ func (t *typed[C, T]) readback(recorded sdk.Config, want *C, have C) (sdk.Config
 	if err != nil {
 		return sdk.Config{}, err
 	}
-	walker, err := sdk.SchemaWalker(sdk.MustSchema[C]())
+	walker, err := t.walker()
 	if err != nil {
 		return sdk.Config{}, err
 	}
@@ -164,6 +178,18 @@ func (t *typed[C, T]) readback(recorded sdk.Config, want *C, have C) (sdk.Config
 	}
 	t.reword(out, recorded, meant, found, walker)
 	return sdk.Config{JSON: raw(out)}, nil
+}
+
+// walker reads the schema of the configuration, once.
+func (t *typed[C, T]) walker() (*sdk.Walker, error) {
+	t.walkOnce.Do(func() { t.walks, t.walkErr = sdk.SchemaWalker(t.config()) })
+	return t.walks, t.walkErr
+}
+
+// config is the JSON Schema of the configuration, made once.
+func (t *typed[C, T]) config() json.RawMessage {
+	t.schemaOnce.Do(func() { t.configSchema = sdk.MustSchema[C]() })
+	return t.configSchema
 }
 
 // reword replaces what means the same as what is recorded, and adds what is

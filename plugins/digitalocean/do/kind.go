@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/gocodealone/wfctl/sdk"
@@ -12,6 +13,7 @@ import (
 // kind is one resource type, as the provider sees it. typed is the only one
 // that implements it; the interface hides its type parameters.
 type kind interface {
+	typeName() string
 	schema() sdk.ResourceSchema
 	sizes() map[string]string
 	validate(req *sdk.ValidateRequest) []sdk.Diagnostic
@@ -107,7 +109,9 @@ type typed[C, T any] struct {
 	untold []string
 	// renames says that a new name is given in place.
 	renames bool
-	limits  limits
+	// guest is what a database calls it that lets it in; see introduce.
+	guest  string
+	limits limits
 
 	// check finds what the JSON Schema cannot say. It copes with zero values
 	// in the place of what is not known.
@@ -123,6 +127,11 @@ type typed[C, T any] struct {
 	canonical func(c *C)
 
 	api driver[C, T]
+
+	schemaOnce, walkOnce sync.Once
+	configSchema         json.RawMessage
+	walks                *sdk.Walker
+	walkErr              error
 }
 
 // work is one create or update.
@@ -154,10 +163,12 @@ func (w *work[C]) warn(path sdk.Path, hint, message string) {
 
 func (t *typed[C, T]) sizes() map[string]string { return t.sizing }
 
+func (t *typed[C, T]) typeName() string { return t.name }
+
 func (t *typed[C, T]) schema() sdk.ResourceSchema {
 	seconds := func(d time.Duration) int { return int(d / time.Second) }
 	return sdk.ResourceSchema{
-		Name: t.name, Description: t.description, Config: sdk.MustSchema[C](), Outputs: t.out, DependsOn: t.dependsOn,
+		Name: t.name, Description: t.description, Config: t.config(), Outputs: t.out, DependsOn: t.dependsOn,
 		IDFormat: t.idFormat, NameFormat: t.nameFormat, NameMax: t.nameMax,
 		CreateTimeout: seconds(t.limits.create), UpdateTimeout: seconds(t.limits.update), DeleteTimeout: seconds(t.limits.remove),
 	}

@@ -61,6 +61,7 @@ func kubernetes() kind {
 		sizing:    machines(),
 		ignored:   map[string]string{"size": "node pools have sizes"},
 		renames:   true,
+		guest:     refCluster,
 		limits:    limits{30 * time.Minute, 60 * time.Minute, 15 * time.Minute},
 		check:     checkKubernetes,
 		notes:     noteKubernetes,
@@ -338,9 +339,6 @@ func (r kubernetesDriver) converge(ctx context.Context, w *work[kubernetesConfig
 		if err := r.registry(ctx, w, k); err != nil {
 			return k, err
 		}
-	}
-	if err := w.introduce(ctx, refCluster, k.ID, w.name, w.owner); err != nil {
-		return k, err
 	}
 	return r.running(ctx, w, k.ID)
 }

@@ -232,6 +232,13 @@ func (t *typed[C, T]) finish(ctx context.Context, w *work[C], have *T) (*T, erro
 	if err != nil {
 		return have, err
 	}
+	if t.guest != "" {
+		// Before it works: a job that it begins with may need its database.
+		err := w.insist(ctx, func() error { return w.introduce(ctx, t.guest, id, w.name, w.owner) })
+		if err != nil {
+			return have, err
+		}
+	}
 	err = w.insist(ctx, func() error {
 		now, err := t.api.converge(ctx, w, have)
 		if now != nil {

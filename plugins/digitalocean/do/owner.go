@@ -207,12 +207,12 @@ func (a *account) dropTag(ctx context.Context, tag string) error {
 }
 
 // insist repeats what may safely be done twice, when it is not known whether
-// it was done.
+// it was done, or the platform is busy.
 func (a *account) insist(ctx context.Context, do func() error) error {
 	pause := backoff{a.poll / 2, 8 * a.poll}
 	for attempt := 1; ; attempt++ {
 		err := do()
-		if !ambiguous(err) || attempt == attempts {
+		if !ambiguous(err) && !busy(err) || attempt == attempts {
 			return err
 		}
 		if err := a.clock.Sleep(ctx, pause.wait()); err != nil {

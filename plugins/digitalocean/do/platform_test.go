@@ -1,8 +1,15 @@
 package do
 
 import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
 	"github.com/digitalocean/godo"
 
+	"github.com/gocodealone/wfctl/plugins/digitalocean/fakedo"
+	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/sdk/infra"
 	"github.com/gocodealone/wfctl/sdk/sdktest"
 )
@@ -39,5 +46,55 @@ func platformFixtures() []fixture {
 			Type: infra.TypeSpacesKey, Name: "conform-key",
 			Config: []byte(`{"grants":[{"bucket":"assets","permission":"readwrite"},{"bucket":"logs","permission":"read"}]}`), Update: []byte(`{"grants":[{"bucket":"*","permission":"fullaccess"}]}`),
 		}},
+	}
+}
+
+// What is hidden for a while after it was made is waited for; reads that fail
+// are made again.
+func TestPlatformIsPatient(t *testing.T) {
+	for _, f := range platformFixtures() {
+		t.Run(f.Type, func(t *testing.T) {
+			c := newCloud(t, fakedo.Options{Seed: 7})
+			c.fake.Inject(fakedo.Fault{Kind: fakedo.FaultLag, Method: http.MethodPost, Path: "/v2/[a-z]*", Reads: 3, Times: -1})
+			c.fake.SetChaos(fakedo.Chaos{Seed: 7, DropAfter: 0.2, ServerError: 0.1, RateLimit: 0.1, Reads: true})
+			m := c.make(f.Type, f.Name, string(f.Config))
+			m.change(string(f.Update))
+			c.fake.ClearFaults()
+			m.noDrift()
+			c.fake.SetChaos(fakedo.Chaos{Seed: 8, DropAfter: 0.2, ServerError: 0.1, Reads: true})
+			m.remove()
+			c.fake.ClearFaults()
+			c.close()
+			c.empty()
+		})
+	}
+}
+
+// A quota that is reached is said, with what to do.
+func TestPlatformQuota(t *testing.T) {
+	c := newCloud(t, fakedo.Options{Quotas: map[string]int{"app": 1}})
+	c.make(infra.TypeContainerService, "first", `{"image":"acme/shop"}`)
+	_, err := c.try(infra.TypeContainerService, "second", `{"image":"acme/shop"}`)
+	var e *sdk.Error
+	if !asError(err, &e) || e.Code != sdk.CodeInvalid || !strings.Contains(e.Hint, "limit") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A call that is cancelled ends at once, and what it began is found again.
+func TestAppCancelled(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := c.p.Create(ctx, c.createRequest(infra.TypeContainerService, "shop", `{"image":"acme/shop"}`), &hook{do: cancel})
+	if sdk.CodeOf(err) != sdk.CodeCancelled {
+		t.Errorf("%v", err)
+	}
+	m := c.make(infra.TypeContainerService, "shop", `{"image":"acme/shop"}`)
+	if n := c.fake.Made()["app shop"]; n != 1 || m.text("url") == "" {
+		t.Errorf("made %d times, %v", n, m.outputs)
+	}
+	if n := c.fake.Count("PUT /v2/apps/{id}"); n != 0 {
+		t.Errorf("what was as it should be was sent again %d times", n)
 	}
 }

@@ -44,7 +44,7 @@ func New(o Options) sdk.Provider {
 	}
 	p := &provider{options: o, kinds: map[string]kind{}}
 	for _, k := range types() {
-		p.kinds[k.schema().Name] = k
+		p.kinds[k.typeName()] = k
 	}
 	return p
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -117,7 +118,8 @@ func (s *store) do(ctx context.Context, r s3Request, doing string) ([]byte, erro
 	pause := backoff{s.a.poll / 2, 8 * s.a.poll}
 	for attempt := 1; ; attempt++ {
 		data, err := s.once(ctx, r, doing)
-		if !ambiguous(err) && !unknownKey(err) || attempt == attempts {
+		passes := ambiguous(err) || unknownKey(err) || sdk.CodeOf(err) == sdk.CodeRateLimited
+		if !passes || attempt == attempts {
 			return data, err
 		}
 		if err := s.a.clock.Sleep(ctx, pause.wait()); err != nil {
@@ -190,15 +192,9 @@ func s3Refusal(status int, body []byte, doing string) error {
 func unknownKey(err error) bool { return faultCode(err) == "InvalidAccessKeyId" }
 
 func faultCode(err error) string {
-	for err != nil {
-		if f, ok := err.(*s3Fault); ok {
-			return f.Code
-		}
-		u, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return ""
-		}
-		err = u.Unwrap()
+	var f *s3Fault
+	if errors.As(err, &f) {
+		return f.Code
 	}
 	return ""
 }
@@ -229,7 +225,7 @@ type (
 	}
 	s3ACL struct {
 		Grants []struct {
-			Grantee    struct{ URI string }
+			Grantee    struct{ URI, ID string }
 			Permission string
 		} `xml:"AccessControlList>Grant"`
 	}
@@ -260,7 +256,7 @@ type (
 	}
 )
 
-// allUsers is anybody, in an ACL.
+// allUsers is anybody, in an ACL; some stores call it all-users instead.
 const allUsers = "http://acs.amazonaws.com/groups/global/AllUsers"
 
 func (s *store) buckets(ctx context.Context) ([]string, error) {
@@ -275,7 +271,8 @@ func (s *store) buckets(ctx context.Context) ([]string, error) {
 func (s *store) make(ctx context.Context, bucket, acl string) error {
 	r := s3Request{method: http.MethodPut, bucket: bucket}
 	if acl != "" {
-		r.header = map[string]string{"X-Amz-Acl": acl}
+		// Stores that are like Amazon's forbid ACLs unless they are asked not to.
+		r.header = map[string]string{"X-Amz-Acl": acl, "X-Amz-Object-Ownership": "ObjectWriter"}
 	}
 	_, err := s.do(ctx, r, "create the bucket "+bucket)
 	return err
@@ -294,7 +291,7 @@ func (s *store) remove(ctx context.Context, bucket string) error {
 func (s *store) acl(ctx context.Context, bucket string) (string, error) {
 	acl, err := ask[s3ACL](ctx, s, s3Request{method: http.MethodGet, bucket: bucket, query: url.Values{"acl": {""}}}, "read the ACL of the bucket "+bucket)
 	for _, g := range acl.Grants {
-		if g.Grantee.URI == allUsers && g.Permission == "READ" {
+		if (g.Grantee.URI == allUsers || g.Grantee.ID == "all-users") && g.Permission == "READ" {
 			return "public-read", err
 		}
 	}

@@ -18,7 +18,8 @@ import (
 // spaces is the S3 API as somebody else uses it.
 func (c *cloud) spaces() *store {
 	c.t.Helper()
-	s, err := c.p.(*provider).account.Load().store(c.t.Context(), region)
+	a := c.p.(*provider).account.Load()
+	s, err := a.store(c.t.Context(), a.region)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -172,8 +173,13 @@ func TestSpacesKey(t *testing.T) {
 	if _, told := k.read().Outputs["secret_key"]; told {
 		t.Error("the secret is told again")
 	}
-	a := *c.p.(*provider).account.Load() //nolint:govet // a copy whose key is another
-	a.spacesKeyID, a.spacesSecret = k.text("access_key"), sdk.NewSensitive(k.text("secret_key"))
+	a, err := open(settings{
+		Token: fakedo.Token, APIURL: c.fake.URL, SpacesEndpoint: c.fake.URL + fakedo.SpacesPath, SpacesKeyID: k.text("access_key"), SpacesSecret: k.text("secret_key"),
+	}, Options{Clock: movingClock{c.fake}, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
 	s, err := a.store(t.Context(), region)
 	if err != nil {
 		t.Fatal(err)

@@ -85,6 +85,14 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, "/_fake/") {
 	case "GET log":
 		answerJSON(w, orEmpty(s.Log()))
+	case "GET ca":
+		ca, err := s.Authority()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-pem-file")
+		_, _ = w.Write(ca) // a client that went away needs no answer
 	case "GET state":
 		answerJSON(w, s.State())
 	case "GET remaining":
@@ -111,7 +119,7 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 			answerJSON(w, doc{"now": s.opts.Clock.Now()})
 		}
 	default:
-		http.Error(w, "the fake has GET log, state, remaining, violations, faults; POST faults, chaos, advance; DELETE faults", http.StatusNotFound)
+		http.Error(w, "the fake has GET log, state, remaining, violations, faults, ca; POST faults, chaos, advance; DELETE faults", http.StatusNotFound)
 	}
 }
 

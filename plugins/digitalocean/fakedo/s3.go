@@ -51,13 +51,14 @@ func s3Problem(status int, code, message string) s3Reply {
 	return s3Reply{status: status, doc: s3Error{Code: code, Message: message}}
 }
 
-func (s *Server) serveSpaces(w http.ResponseWriter, r *http.Request) {
+// serveSpaces answers a request for BUCKET/KEY, which is where the request says
+// or, under a host of a bucket's own, a part of it.
+func (s *Server) serveSpaces(w http.ResponseWriter, r *http.Request, target string) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<20))
 	if err != nil {
 		return // the client is gone
 	}
-	rest := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, SpacesPath), "/")
-	bucket, key, _ := strings.Cut(rest, "/")
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
 	o := s3Operation(r.Method, bucket, key)
 	f := s.begin(r, o)
 	if f.is(FaultDropBefore) {

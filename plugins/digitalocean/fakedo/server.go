@@ -57,6 +57,7 @@ type Server struct {
 	opts        Options
 	implemented map[string]func(*call) reply
 	registry    *dataPlane
+	authority   authority
 
 	mu         sync.Mutex
 	now        time.Time
@@ -115,12 +116,16 @@ func (s *Server) handlers() map[string]func(*call) reply {
 // ServeHTTP answers the API, the registry's data plane and the fake's own
 // paths on one address.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		s.serveProxy(w, r)
+		return
+	}
 	if isDataPlane(r) {
 		s.serveDataPlane(w, r)
 		return
 	}
 	if r.URL.Path == SpacesPath || strings.HasPrefix(r.URL.Path, SpacesPath+"/") {
-		s.serveSpaces(w, r)
+		s.serveSpaces(w, r, strings.TrimPrefix(r.URL.Path, SpacesPath))
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/_fake/") {

@@ -173,6 +173,7 @@ func (s *Server) startReal(o *object, e engine) error {
 	}
 	host, port, err := s.opts.World.StartDatabase(o.id, Credential{e.user, o.secret["password"]}, e.database)
 	if err != nil {
+		s.violations = append(s.violations, fmt.Sprintf("the world has no server for %s: %v", o.name, err))
 		return err
 	}
 	o.secret["real host"], o.secret["real port"] = host, strconv.Itoa(port)

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gocodealone/wfctl/engine"
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/pipeline"
+	"github.com/gocodealone/wfctl/secret"
+)
+
+func (a *App) workerCommand() *cobra.Command {
+	f := clusterFlags{}
+	o := pipeline.WorkerOptions{}
+	var kept string
+	cmd := &cobra.Command{
+		Use: "worker", Short: "Work on the runs of a team, from Temporal", Args: cobra.NoArgs,
+		Long: `Take runs from a queue of Temporal and work on their steps and changes, until
+SIGTERM: then nothing new is taken, and what runs may end (--drain). A worker
+that dies is noticed within the heartbeat of what it was at, and another goes
+on by the journal. Any number of workers share a queue.
+
+It records in the database that WFCTL_EVENTS names, and has the credentials of
+the platforms in its environment. --listen serves /healthz, /readyz and
+/metrics (Prometheus).
+
+Exit status: 0 drained; 1 failed; 2 wrong usage; 70 it ended itself, so that
+nothing is done twice.`,
+		Example: "  wfctl worker --engine temporal --address temporal.internal:7233 --namespace deploy --task-queue wfctl\n" +
+			"  wfctl worker --engine temporal --steps 20 --listen :9090",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context(), f, o, kept) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.engine, "engine", engineTemporal, "where the runs come from: `temporal`")
+	fs.IntVar(&o.Steps, "steps", 20, "how many steps run at once")
+	fs.IntVar(&o.Runs, "runs", 50, "how many runs it decides about at once")
+	fs.DurationVar(&o.Drain, "drain", 10*time.Minute, "how long what runs may take to end after SIGTERM")
+	fs.StringVar(&o.Listen, "listen", "", "the `ADDRESS` of health and figures (default: none)")
+	fs.StringVar(&kept, "work-dir", "", "the `DIR` for working trees (default: in the user's cache)")
+	f.register(cmd)
+	return cmd
+}
+
+func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions, kept string) (err error) {
+	if local, err := f.local(); err != nil || local {
+		return errors.Join(err, fault.New(fault.Usage, "a worker works for an engine that is not this process").WithHint("--engine temporal"))
+	}
+	if o.Steps < 1 || o.Runs < 2 {
+		return fault.New(fault.Usage, "a worker runs at least one step, and decides about at least two runs, at once")
+	}
+	if kept, err = a.workDir(kept); err != nil {
+		return err
+	}
+	c, err := a.cluster(ctx, &f)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	host := engine.NewWorkerHost(a.Kinds, engine.WorkerHostOptions{Dir: kept, Getenv: a.Getenv, Redactor: a.jobRedactor})
+	defer func() { err = errors.Join(err, host.Close()) }()
+	o.Ready = func(address string) {
+		a.say("The worker takes work. End it with SIGTERM: it then finishes what runs.")
+		if address != "" {
+			a.say("Health and figures: http://%s/healthz, /readyz, /metrics", address)
+		}
+	}
+	// The first signal drains; the second one leaves.
+	stop, end := a.interrupts.graceful()
+	defer end()
+	working, drain := context.WithCancel(ctx)
+	defer drain()
+	go func() {
+		select {
+		case <-stop:
+			drain()
+		case <-working.Done():
+		}
+	}()
+	return c.Work(working, host, o)
+}
+
+// jobRedactor masks the secrets of one run, and those of this process.
+func (a *App) jobRedactor() *secret.Redactor {
+	r := secret.NewRedactor()
+	learnEnvironment(os.Environ(), r)
+	return r
+}
+
+func (a *App) workDir(named string) (string, error) {
+	if named == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", fault.Wrap(fault.Environment, err, "find a folder for working trees").WithHint("name one with --work-dir")
+		}
+		named = filepath.Join(cache, "wfctl", "worker")
+	}
+	dir, err := filepath.Abs(a.inDir(named))
+	if err != nil {
+		return "", fault.Wrap(fault.Environment, err, "find the folder %s", named)
+	}
+	return dir, nil
+}

@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/gocodealone/wfctl/event"
+	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/pipeline"
+	"github.com/gocodealone/wfctl/plan"
+	"github.com/gocodealone/wfctl/resource"
+	"github.com/gocodealone/wfctl/secret"
+	"github.com/gocodealone/wfctl/state"
+	"github.com/gocodealone/wfctl/tree"
+)
+
+// WorkerHost is this machine as a place where steps of other people's runs
+// happen. It implements pipeline.Host.
+type WorkerHost struct {
+	kinds Kinds
+	o     WorkerHostOptions
+	over  chan struct{}
+
+	mu    sync.Mutex
+	store *event.Store
+}
+
+// WorkerHostOptions say how a machine works for others.
+type WorkerHostOptions struct {
+	// Dir is where working trees and what providers of this machine make are
+	// kept.
+	Dir    string
+	Getenv func(string) (string, bool)
+	// Redactor makes what masks the secrets of one run, knowing those of this
+	// process.
+	Redactor func() *secret.Redactor
+}
+
+// NewWorkerHost makes a host; close it when the worker has ended.
+func NewWorkerHost(kinds Kinds, o WorkerHostOptions) *WorkerHost {
+	return &WorkerHost{kinds: kinds, o: o, over: make(chan struct{})}
+}
+
+// Close ends what the host holds open.
+func (h *WorkerHost) Close() error {
+	close(h.over)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.store == nil {
+		return nil
+	}
+	return h.store.Close()
+}
+
+// Store implements pipeline.Host.
+func (h *WorkerHost) Store(ctx context.Context) (*event.Store, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.store != nil {
+		return h.store, nil
+	}
+	if url, ok := h.o.Getenv("WFCTL_EVENTS"); !ok || url == "" {
+		return nil, fault.New(fault.Environment, "a worker records in a shared database, and WFCTL_EVENTS names none").WithHint("set WFCTL_EVENTS=postgres://…")
+	}
+	store, err := OpenEvents(ctx, h.kinds, EventSource{ProjectDir: h.o.Dir, Getenv: h.o.Getenv})
+	if err != nil {
+		return nil, err
+	}
+	h.store = store
+	return store, nil
+}
+
+// Open implements pipeline.Host.
+func (h *WorkerHost) Open(ctx context.Context, job pipeline.Job) (*pipeline.Opened, error) {
+	var src jobSource
+	if err := json.Unmarshal(job.Source, &src); err != nil {
+		return nil, fault.Wrap(fault.Config, err, "read what the run is of")
+	}
+	store, err := h.Store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := tree.Fetch(ctx, src.Tree, filepath.Join(h.o.Dir, "trees"), authn.DefaultKeychain)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.share(filepath.Join(dir, src.ProjectDir), job.Project); err != nil {
+		return nil, err
+	}
+	recorder := event.NewRecorder(ctx, func(context.Context) (*event.Store, error) { return store, nil }, func(error) {})
+	recorder.Insist(h.over)
+	recorder.Adopt(job.Run)
+	p, err := open(ctx, h.kinds, Options{
+		Config: filepath.Join(dir, src.Config), Dir: dir, ProjectDir: filepath.Join(dir, src.ProjectDir), Env: job.Environment,
+		Getenv: h.variables(src.Vars), Events: recorder, Parallelism: src.Parallelism, Secrets: h.o.Redactor(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Run, p.successor = job.Run, true
+	o := pipeline.Options{Run: job.Run, Dir: p.BaseDir, Parallelism: src.Parallelism, Events: p.events, Flush: recorder.Flush, Now: p.options.Now}
+	opened := &pipeline.Opened{Options: o, Close: p.Close}
+	if src.Change != nil {
+		opened.Change = func(ctx context.Context, c pipeline.ChangeCall) (pipeline.ChangeEnd, error) {
+			end, err := p.changeFor(ctx, *src.Change, c)
+			return end, errors.Join(err, recorder.Flush())
+		}
+		return opened, nil
+	}
+	run, err := p.Pipeline(ctx, src.Pipeline)
+	if err == nil {
+		err = run.setCrossed(src.Inputs)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close(ctx))
+	}
+	opened.Pipeline = run.Pipeline
+	opened.Close = func(ctx context.Context) error {
+		run.host.end()
+		return p.Close(ctx)
+	}
+	return opened, nil
+}
+
+// setCrossed takes inputs that were checked where the run was started.
+func (r *PipelineRun) setCrossed(raw json.RawMessage) error {
+	inputs := map[string]any{}
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &inputs); err != nil {
+			return fault.Wrap(fault.Config, err, "read the inputs")
+		}
+	}
+	return r.SetInputs(inputs)
+}
+
+// variables are those of this process, and before them those that crossed.
+func (h *WorkerHost) variables(crossed map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		if v, ok := crossed[name]; ok {
+			return v, true
+		}
+		return h.o.Getenv(name)
+	}
+}
+
+// share gives a project one `.wfctl` on this machine, whichever tree of it is
+// at work: what local providers made is found again.
+func (h *WorkerHost) share(projectDir, project string) error {
+	kept := filepath.Join(h.o.Dir, "projects", project)
+	if err := os.MkdirAll(kept, 0o700); err != nil {
+		return fault.Wrap(fault.Environment, err, "make the project's folder")
+	}
+	link := filepath.Join(projectDir, ".wfctl")
+	tmp := fmt.Sprintf("%s.%d", link, os.Getpid())
+	if to, err := os.Readlink(link); err == nil && to == kept {
+		return nil
+	}
+	_ = os.Remove(tmp) // of a process that was killed
+	if err := os.Symlink(kept, tmp); err != nil {
+		return fault.Wrap(fault.Environment, err, "link the project's folder")
+	}
+	if err := os.Rename(tmp, link); err != nil {
+		return fault.Wrap(fault.Environment, err, "link the project's folder")
+	}
+	return nil
+}
+
+// changeFor carries out a change for a run that began elsewhere.
+func (p *Project) changeFor(ctx context.Context, src changeSource, c pipeline.ChangeCall) (end pipeline.ChangeEnd, err error) {
+	all := p.events
+	p.events = inRun(all) // the run is opened and closed by its workflow
+	defer func() { p.events = all }()
+	w, err := p.Begin(ctx, src.Command, lockPatience)
+	if err != nil {
+		return end, err
+	}
+	defer func() { err = errors.Join(err, w.End(ctx)) }()
+	pl, err := w.Plan(ctx, PlanOptions{Nodes: src.Nodes, Refresh: src.Refresh, Destroy: src.Destroy, Targets: src.Targets, Excludes: src.Excludes})
+	if err == nil {
+		err = w.agreed(pl, c)
+	}
+	if err != nil || pl.Empty() {
+		return end, err
+	}
+	summary, err := w.Apply(ctx, pl, c.Stop)
+	if summary == nil || err != nil && ctx.Err() != nil {
+		return end, err
+	}
+	end.Summary = pipeline.Summary{Done: summary.Done, Failed: summary.Failed, Skipped: summary.Skipped}
+	for _, n := range summary.Nodes {
+		if n.Outcome == event.Failed {
+			end.Failures = append(end.Failures, *pipeline.FailureOf(n.Err))
+		}
+	}
+	end.Interrupted = fault.CodeOf(err) == fault.Interrupted
+	if err != nil && !end.Interrupted {
+		end.Failures = append(end.Failures, *pipeline.FailureOf(err))
+	}
+	return end, nil
+}
+
+// inRun leaves out what opens and closes a run.
+func inRun(to event.Sink) event.Sink {
+	return event.SinkFunc(func(e event.Event) {
+		switch e.(type) {
+		case event.RunStarted, event.RunFinished:
+		default:
+			to.Emit(e)
+		}
+	})
+}
+
+// agreed refuses a plan that is another than was agreed to. What an earlier
+// worker left undone of that one is a part of it.
+func (w *Work) agreed(pl *plan.Plan, c pipeline.ChangeCall) error {
+	if pl.Hash == c.Plan {
+		return nil
+	}
+	moved := fault.New(fault.Refused, "state or configuration moved since the plan was agreed to").WithHint("nothing was changed; run the command again and look at the new plan")
+	if !c.Again {
+		return moved
+	}
+	for _, change := range pl.Changes {
+		was, ok := c.Agreed[string(change.Address())]
+		switch action := change.Action(); {
+		case action == plan.ActionNoOp:
+		case !ok:
+			return moved.WithDetail(string(change.Address()) + " was not part of the plan")
+		case (action == plan.ActionDelete || action == plan.ActionReplace) && was != string(action) && was != string(plan.ActionReplace) && !w.madeHere(change.Address()):
+			return moved.WithDetail(fmt.Sprintf("%s would be a %s and was to be a %s", change.Address(), action, was))
+		}
+	}
+	return nil
+}
+
+// madeHere tells whether this very run made what is recorded.
+func (w *Work) madeHere(addr resource.Address) bool {
+	rec, ok := w.log.View().Record(resource.Key{Address: addr})
+	return ok && rec.Run == w.project.Run
+}
+
+// lockOptions are how this project takes the lease of its state. One that runs
+// for a run on a cluster takes it over from that run's earlier workers: they
+// are given the run's work one after the other, and end theirs before the next
+// one is given it.
+func (p *Project) lockOptions(o state.LockOptions) state.LockOptions {
+	if p.successor {
+		o.Over = func(h state.Holder) bool { return h.Run != "" && h.Run == p.Run }
+	}
+	return o
+}

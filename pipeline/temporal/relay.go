@@ -1,0 +1,80 @@
+package temporal
+
+import (
+	"context"
+	"time"
+
+	"github.com/gocodealone/wfctl/event"
+	"github.com/gocodealone/wfctl/pipeline"
+)
+
+// relay tells runs of answers that were stored by somebody who cannot reach
+// the cluster: the page on a laptop that sees the database alone. Each worker
+// does so; to be told twice does no harm.
+type relay struct {
+	cluster *cluster
+	host    pipeline.Host
+	// told is how many answers of a run were passed on.
+	told map[string]int
+}
+
+// lookEvery is how often a relay looks.
+const lookEvery = time.Second
+
+// run looks until ctx ends.
+func (r *relay) run(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		r.look(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look passes on what is new. What fails is tried again at the next look.
+func (r *relay) look(ctx context.Context) {
+	store, err := r.host.Store(ctx)
+	if err != nil {
+		return
+	}
+	open, err := store.Answered(ctx)
+	if err != nil {
+		return
+	}
+	for run, n := range open {
+		if r.told[run] < n && r.pass(ctx, store, run) {
+			r.told[run] = n
+		}
+	}
+	for run := range r.told {
+		if _, ok := open[run]; !ok {
+			delete(r.told, run)
+		}
+	}
+}
+
+// pass tells a run of the answers beyond those that it was told of.
+func (r *relay) pass(ctx context.Context, store *event.Store, run string) bool {
+	n, mine := 0, false
+	for rec, err := range store.Read(ctx, run, 0) {
+		if err != nil {
+			return false
+		}
+		switch e := rec.Event.(type) {
+		case event.RunStarted:
+			mine = e.Engine == Engine
+		case event.ApprovalGiven:
+			if n++; n <= r.told[run] || !mine {
+				continue
+			}
+			if err := r.cluster.client.SignalWorkflow(ctx, WorkflowID(run), "", answerSignal, e.Address); err != nil && !isGone(err) {
+				return false
+			}
+		}
+	}
+	return true
+}
