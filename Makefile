@@ -122,7 +122,7 @@ test-services: ## the tests that need real servers
 	@set -e; eval "$$(./scripts/services env)"; export CI=true; \
 	$(GO) test -tags services $(SERVICE_TESTS); \
 	$(GO) test -tags services -run "$(SERVICE_CLI_TESTS)" ./cli; \
-	(cd plugins/digitalocean && $(GO) test -tags services ./fakedo/world && $(GO) test -tags services -run OnARealServer ./do); \
+	(cd plugins/digitalocean && $(GO) test -tags services ./fakedo/world && $(GO) test -tags services -run OnARealServer ./do ./appspec); \
 	(cd internal/e2e && $(GO) test -tags services .)
 
 GORELEASER := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)/goreleaser

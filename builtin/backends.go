@@ -3,6 +3,7 @@ package builtin
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,10 +24,10 @@ import (
 // backends are where state can be kept.
 func backends() kind.Set[engine.Backend] {
 	return kind.NewSet("state backend", map[string]engine.Backend{
-		"sqlite":     {Schema: json.RawMessage(sqlite.Schema), Open: openSQLite, Here: true, SetAside: setSQLiteAside},
-		"filesystem": {Schema: json.RawMessage(file.Schema), Open: openFiles, Here: true},
-		"postgres":   {Schema: json.RawMessage(postgres.Schema), Open: opener("postgres", postgres.Open)},
-		"s3":         {Schema: s3Schema(), Open: openS3},
+		"sqlite":     {Schema: json.RawMessage(sqlite.Schema), Open: openSQLite, Here: true, Bootstrap: makeSQLite, SetAside: setSQLiteAside},
+		"filesystem": {Schema: json.RawMessage(file.Schema), Open: openFiles, Here: true, Bootstrap: makeFolder},
+		"postgres":   {Schema: json.RawMessage(postgres.Schema), Open: opener("postgres", postgres.Open), Bootstrap: maker("postgres", postgres.Make)},
+		"s3":         {Schema: s3Schema(), Open: openS3, Bootstrap: makeS3},
 		"gcs":        {Schema: json.RawMessage(gcs.Schema), Open: opener("gcs", gcs.Open)},
 		"azure":      {Schema: json.RawMessage(azure.Schema), Open: opener("azure", azure.Open)},
 		"memory":     {Schema: json.RawMessage(memory.Schema), Open: openMemory, Here: true},
@@ -41,6 +42,17 @@ func opener[O any](name string, open func(context.Context, O, string) (state.Dri
 			return nil, err
 		}
 		return open(ctx, o, place(req))
+	}
+}
+
+// maker makes the storage of a backend whose options hold no path.
+func maker[O any](name string, make func(context.Context, O) ([]string, error)) func(context.Context, engine.BackendRequest) ([]string, error) {
+	return func(ctx context.Context, req engine.BackendRequest) ([]string, error) {
+		o, err := options[O](name, req)
+		if err != nil {
+			return nil, err
+		}
+		return make(ctx, o)
 	}
 }
 
@@ -111,6 +123,43 @@ func sqlitePath(req engine.BackendRequest) (string, error) {
 		o.Path = filepath.Join(".wfctl", "state.db")
 	}
 	return inProject(req, o.Path), err
+}
+
+func makeSQLite(ctx context.Context, req engine.BackendRequest) ([]string, error) {
+	path, err := sqlitePath(req)
+	if err != nil {
+		return nil, err
+	}
+	return sqlite.Make(ctx, path)
+}
+
+// makeS3 makes the bucket, and the schema of what stands beside it.
+func makeS3(ctx context.Context, req engine.BackendRequest) ([]string, error) {
+	o, err := options[s3Options]("s3", req)
+	if err != nil {
+		return nil, err
+	}
+	created, err := s3.Make(ctx, o.Options)
+	if err != nil || o.Lease == nil {
+		return created, err
+	}
+	beside, err := postgres.Make(ctx, o.Lease.Postgres)
+	return append(created, beside...), err
+}
+
+func makeFolder(_ context.Context, req engine.BackendRequest) ([]string, error) {
+	o, err := options[file.Options]("filesystem", req)
+	if err != nil {
+		return nil, err
+	}
+	path := inProject(req, o.Path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, nil
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fault.Wrap(fault.State, err, "make the state's folder")
+	}
+	return []string{"folder " + path}, nil
 }
 
 func setSQLiteAside(req engine.BackendRequest, now time.Time) (string, error) {

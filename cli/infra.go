@@ -12,7 +12,7 @@ import (
 
 func (a *App) infraCommand() *cobra.Command {
 	return group("infra", "Plan, apply, destroy and look at infrastructure",
-		a.planCommand(), a.applyCommand(), a.destroyCommand(), a.teardownCommand(), a.statusCommand(), a.driftCommand(), a.importCommand(),
+		a.planCommand(), a.applyCommand(), a.destroyCommand(), a.teardownCommand(), a.statusCommand(), a.driftCommand(), a.importCommand(), a.bootstrapCommand(),
 		a.outputsCommand(), a.secretsCommand(), a.logsCommand(), a.stateCommand())
 }
 

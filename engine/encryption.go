@@ -25,7 +25,7 @@ func (p *Project) openSealer(ctx context.Context, options json.RawMessage) (stat
 	return sealer, nil
 }
 
-// withEncryption adds `encryption` to the options of a backend.
+// withEncryption adds `encryption` and `provider` to the options of a backend.
 func (v *validation) withEncryption(schema json.RawMessage) (json.RawMessage, error) {
 	doc := map[string]any{}
 	if err := json.Unmarshal(schema, &doc); err != nil {
@@ -36,6 +36,7 @@ func (v *validation) withEncryption(schema json.RawMessage) (json.RawMessage, er
 		properties = map[string]any{}
 	}
 	properties["encryption"] = v.project.kinds.Sealing.Schema
+	properties["provider"] = map[string]any{"type": "string", "description": "the module of type iac.provider that makes the storage: `wfctl infra bootstrap`"}
 	doc["properties"] = properties
 	return json.Marshal(doc)
 }

@@ -85,6 +85,9 @@ type Backend struct {
 	Open   func(ctx context.Context, req BackendRequest) (state.Driver, error)
 	// Here: what it keeps is on this machine alone.
 	Here bool
+	// Bootstrap makes the storage and says what it made, nothing where all was
+	// there; nil where wfctl does not make it.
+	Bootstrap func(ctx context.Context, req BackendRequest) (created []string, err error)
 	// SetAside puts storage that cannot be read at all out of the way and
 	// returns where it is; nil where there is no such thing.
 	SetAside func(req BackendRequest, now time.Time) (string, error)
@@ -94,7 +97,9 @@ type Backend struct {
 type BackendRequest struct {
 	// Config is the JSON object of the iac.state module without `backend` and
 	// `encryption`; Encryption is the latter, nil for none.
-	Config, Encryption               json.RawMessage
+	Config, Encryption json.RawMessage
+	// Provider is the module that makes the storage; "" for none.
+	Provider                         string
 	ProjectDir, Project, Environment string
 }
 

@@ -25,13 +25,17 @@ import (
 // file in the project, never nothing.
 const defaultBackend = "sqlite"
 
+// backendName is the backend that the environment names.
+func (p *Project) backendName() string {
+	if !p.Set.State.Declared {
+		return defaultBackend
+	}
+	return p.Set.State.Backend
+}
+
 // backend finds the backend of the environment.
 func (p *Project) backend() (Backend, error) {
-	name := p.Set.State.Backend
-	if !p.Set.State.Declared {
-		name = defaultBackend
-	}
-	b, err := p.kinds.Backends.Get(name)
+	b, err := p.kinds.Backends.Get(p.backendName())
 	if err != nil {
 		return b, p.badBackend(err)
 	}
@@ -144,13 +148,19 @@ func (p *Project) backendRequest() (BackendRequest, error) {
 	return req, req.take(resolved.Config.Bytes())
 }
 
-// take parts the options of the backend from the encryption.
+// take parts the options of the backend from those of wfctl's own.
 func (r *BackendRequest) take(config json.RawMessage) error {
 	doc := map[string]json.RawMessage{}
 	err := json.Unmarshal(config, &doc)
 	if err == nil {
 		r.Encryption = doc["encryption"]
 		delete(doc, "encryption")
+		if raw, ok := doc["provider"]; ok {
+			delete(doc, "provider")
+			err = json.Unmarshal(raw, &r.Provider)
+		}
+	}
+	if err == nil {
 		r.Config, err = json.Marshal(doc)
 	}
 	if err != nil {
@@ -162,10 +172,7 @@ func (r *BackendRequest) take(config json.RawMessage) error {
 // statePlace names where the state is, for ever and to people: without how to
 // get there, and without credentials.
 func (p *Project) statePlace(req BackendRequest) string {
-	name := p.Set.State.Backend
-	if !p.Set.State.Declared {
-		name = defaultBackend
-	}
+	name := p.backendName()
 	place := name + " " + req.place() + req.Project + "/" + req.Environment
 	if name == "sqlite" || name == "filesystem" {
 		place += " in " + filepath.ToSlash(p.Dir)
@@ -175,11 +182,7 @@ func (p *Project) statePlace(req BackendRequest) string {
 
 // statePrefix names where the environment's state is within what all share.
 func (p *Project) statePrefix(req BackendRequest) string {
-	name := p.Set.State.Backend
-	if !p.Set.State.Declared {
-		name = defaultBackend
-	}
-	return req.Project + "/" + req.Environment + " (" + strings.TrimSpace(name+" "+req.place()) + ")"
+	return req.Project + "/" + req.Environment + " (" + strings.TrimSpace(p.backendName()+" "+req.place()) + ")"
 }
 
 // place lists the options that say where, in a fixed order.

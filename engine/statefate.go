@@ -43,7 +43,10 @@ func (t *Teardown) stateObjects(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, driver.Close()) }()
-	return driver.Objects(ctx)
+	if n, err = driver.Objects(ctx); errors.Is(err, state.ErrNoStorage) {
+		return 0, nil
+	}
+	return n, err
 }
 
 // canSetAside tells whether storage that cannot be read at all can be put
@@ -75,7 +78,10 @@ func (t *Teardown) wipeBlind(ctx context.Context) (n int, err error) {
 		n, err = driver.Wipe(ctx)
 		err = errors.Join(err, driver.Close())
 	}
-	if err == nil || !t.canSetAside(err) {
+	switch {
+	case errors.Is(err, state.ErrNoStorage):
+		return 0, nil
+	case err == nil || !t.canSetAside(err):
 		return n, err
 	}
 	req, lookErr := t.project.backendRequest()

@@ -11,6 +11,7 @@ import (
 
 func TestInProcess(t *testing.T) {
 	pipelinetest.Run(t, func(t *testing.T, p *pipeline.Pipeline, w *pipelinetest.World) (pipeline.Summary, error) {
+		w.Answering(t)
 		o := w.Options()
 		o.Events.Emit(event.StepsPlanned{Pipeline: p.Name, Steps: p.Planned()})
 		return pipeline.InProcess{}.Run(context.Background(), p, o)

@@ -264,6 +264,7 @@ func (r *run) finish(s Step, began time.Time, res step.Result, err error) error 
 	goOn := false
 	if err == nil {
 		res, err = r.outputs(s, res)
+		res = r.tainted(res)
 	}
 	if err != nil {
 		goOn, _ = s.Binding.ContinueOnError(r.view()) // a mistake in it is no reason to go on
@@ -344,6 +345,26 @@ func (r *run) outputs(s Step, res step.Result) (step.Result, error) {
 		all[name] = v
 	}
 	return step.Result{Outputs: all, Sensitive: append(slices.Clone(res.Sensitive), more.Sensitive...)}, nil
+}
+
+// tainted marks outputs that hold a secret: one that a step was given, and gave
+// on.
+func (r *run) tainted(res step.Result) step.Result {
+	secrets := r.learn(nil)
+	if len(secrets) == 0 {
+		return res
+	}
+	for name, v := range res.Outputs {
+		if slices.Contains(res.Sensitive, name) {
+			continue
+		}
+		texts := secretTexts(step.Result{Outputs: map[string]any{name: v}, Sensitive: []string{name}})
+		if slices.ContainsFunc(texts, func(text string) bool { return step.Mask(text, secrets) != text }) {
+			res.Sensitive = append(slices.Clip(res.Sensitive), name)
+		}
+	}
+	slices.Sort(res.Sensitive)
+	return res
 }
 
 // storeLimit is how large an output may be that is stored.

@@ -46,6 +46,9 @@ func (s *planScope) Output(ref resource.Ref) (resource.Known, error) {
 		}
 		return resource.Known{Value: &out}, nil
 	}
+	if p.staysSecret(ref.Output) {
+		return RecordedOutput(*p.record, ref.Output)
+	}
 	if p.complete {
 		return resource.Known{}, noOutput(ref, slices.Sorted(maps.Keys(p.outputs)))
 	}
@@ -56,6 +59,16 @@ func (s *planScope) Output(ref resource.Ref) (resource.Known, error) {
 		s.renewed = true
 	}
 	return resource.Known{Unknown: true}, nil
+}
+
+// staysSecret tells whether an update leaves an output as it is that is known
+// by its fingerprint alone.
+func (p *planned) staysSecret(output string) bool {
+	if p.change.Action() != ActionUpdate || p.record == nil || p.schema == nil {
+		return false
+	}
+	s := p.schema.Output(output)
+	return s != nil && s.Stable && p.record.Outputs[output].Fingerprint != ""
 }
 
 // unmade answers for a node that is neither recorded nor part of the plan.

@@ -61,6 +61,9 @@ var (
 	ErrForeign = errors.New("it is another environment's")
 	// ErrUnreadable: what is there is damaged as a whole, or no state at all.
 	ErrUnreadable = errors.New("it cannot be read")
+	// ErrNoStorage: the bucket or database that the state would be in is not
+	// there at all.
+	ErrNoStorage = errors.New("the storage is not there")
 	// ErrUnavailable marks what is worth another try.
 	ErrUnavailable = errors.New("the state backend does not answer")
 )

@@ -42,7 +42,7 @@ func (p *provider) Import(_ context.Context, req *sdk.ImportRequest) (*sdk.Impor
 		}
 		owner := req.Ownership
 		t.Owner = &owner
-		res = &sdk.ImportResponse{ID: t.ID, Name: t.Name, Config: t.readable(), Outputs: t.outputs()}
+		res = &sdk.ImportResponse{ID: t.ID, Name: t.Name, Config: t.readable(), Outputs: p.cloud.outputs(t)}
 		return nil
 	})
 }
@@ -89,5 +89,5 @@ func (p *provider) BootstrapState(_ context.Context, req *sdk.BootstrapStateRequ
 	}
 	p.cloud.note(Request{Op: "bootstrap", Name: req.Backend})
 	report.Progress("making room for the state", -1)
-	return &sdk.BootstrapStateResponse{Created: []string{"a place for " + req.Backend}}, nil
+	return &sdk.BootstrapStateResponse{Created: []string{"a place for " + req.Backend}, Outputs: sdk.Outputs{"secret_key": sdk.SecretOut("s3cret-key")}}, nil
 }

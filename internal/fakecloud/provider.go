@@ -123,11 +123,14 @@ func (p *provider) Diff(_ context.Context, req *sdk.DiffRequest) (*sdk.DiffRespo
 	return &sdk.DiffResponse{}, err
 }
 
-func (t *Thing) outputs() sdk.Outputs {
-	return sdk.Outputs{
-		"id": sdk.Out(t.ID), "url": sdk.Out("https://" + t.Name + ".cloud.test"),
-		"connection_url": sdk.SecretOut("db://user:s3cret-of-" + t.ID + "@" + t.Name + "/main"),
+// outputs are what a thing reports. A database of the engine sqlite is a file,
+// so that migrations can reach it.
+func (c *Cloud) outputs(t *Thing) sdk.Outputs {
+	url := "db://user:s3cret-of-" + t.ID + "@" + t.Name + "/main"
+	if t.Config.Engine == "sqlite" {
+		url = "sqlite://" + filepath.ToSlash(filepath.Join(c.Dir, t.Name+".db"))
 	}
+	return sdk.Outputs{"id": sdk.Out(t.ID), "url": sdk.Out("https://" + t.Name + ".cloud.test"), "connection_url": sdk.SecretOut(url)}
 }
 
 // readable is what can be read back.
@@ -180,7 +183,7 @@ func (p *provider) Create(_ context.Context, req *sdk.CreateRequest, report sdk.
 	if err != nil {
 		return nil, err
 	}
-	return &sdk.CreateResponse{ID: made.ID, Outputs: made.outputs()}, nil
+	return &sdk.CreateResponse{ID: made.ID, Outputs: p.cloud.outputs(&made)}, nil
 }
 
 // masked is a configuration as it may be written down.
@@ -207,7 +210,7 @@ func (p *provider) Read(_ context.Context, req *sdk.ReadRequest) (*sdk.ReadRespo
 		if t == nil {
 			return sdk.Errorf(sdk.CodeNotFound, "the cloud has no %s %q", req.Type, cmp.Or(req.ID, req.Name))
 		}
-		res = &sdk.ReadResponse{ID: t.ID, Name: t.Name, Outputs: t.outputs(), Config: t.readable(), Owner: t.Owner, Healthy: t.Sick == "", Reason: t.Sick}
+		res = &sdk.ReadResponse{ID: t.ID, Name: t.Name, Outputs: p.cloud.outputs(t), Config: t.readable(), Owner: t.Owner, Healthy: t.Sick == "", Reason: t.Sick}
 		return nil
 	})
 	return res, err
@@ -237,7 +240,7 @@ func (p *provider) Update(_ context.Context, req *sdk.UpdateRequest, _ sdk.Repor
 		if conf.Untagged {
 			t.Owner = nil
 		}
-		res = &sdk.UpdateResponse{ID: t.ID, Outputs: t.outputs()}
+		res = &sdk.UpdateResponse{ID: t.ID, Outputs: p.cloud.outputs(t)}
 		return c.fault("update", req.Name, true)
 	})
 	if err != nil {

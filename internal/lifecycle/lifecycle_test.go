@@ -76,8 +76,11 @@ func TestOutputShownOnceIsKept(t *testing.T) {
 	w.sealed = true
 	w.must([]resource.Desired{node("db", lit("value", "1"), nil)})
 	changed := node("db", lit("value", "2"), nil)
+	web := node("web", nil, from("db", "password"))
+	w.must([]resource.Desired{node("db", lit("value", "1"), nil), web})
+	wantPlan(t, w, []resource.Desired{changed, web}, "update db") // web's password stays
 	w.must([]resource.Desired{changed})
-	w.must([]resource.Desired{changed, node("web", nil, from("db", "password"))})
+	w.must([]resource.Desired{changed, web})
 	if !strings.Contains(w.cloud.Config("web"), "shown once of id-1") {
 		t.Errorf("web was configured as %s", w.cloud.Config("web"))
 	}

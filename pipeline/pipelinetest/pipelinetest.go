@@ -24,6 +24,8 @@ type World struct {
 	Done  map[string]pipeline.Finished
 	// Stop closes when nothing new shall start.
 	Stop chan struct{}
+	// given is the answer to every question; nil for none.
+	given *event.ApprovalGiven
 	// Answered has the engine look for an answer; the engine sets it before
 	// the run begins, where it needs to be told.
 	Answered func(step string)
@@ -96,21 +98,41 @@ func (w *World) ask(ctx context.Context, name, question string) (event.ApprovalG
 	return event.ApprovalGiven{}, context.Cause(ctx)
 }
 
-// Answer answers every question of a run as given says, until the test ends.
-func (w *World) Answer(t *testing.T, given event.ApprovalGiven) {
+// answer answers the questions of a run that wait for it, and tells how many
+// those were.
+func (w *World) answer(ctx context.Context) int {
+	n := 0
+	tl, err := w.Store.Timeline(ctx, w.Run)
+	if err != nil || w.given == nil {
+		return 0
+	}
+	for _, s := range tl.Steps {
+		if s.Status != event.Waiting {
+			continue
+		}
+		given := *w.given
+		given.Address = s.Address
+		if _, err := w.Store.Append(ctx, w.Run, given); err == nil && w.Answered != nil {
+			w.Answered(s.Address)
+		}
+		n++
+	}
+	return n
+}
+
+// AnswerNow answers what waits now, for an engine whose clock jumps.
+func (w *World) AnswerNow() { w.answer(context.Background()) }
+
+// Answering answers each question as it comes, until the test ends.
+func (w *World) Answering(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	t.Cleanup(func() { cancel(); <-done })
 	go func() {
 		defer close(done)
 		for rec, err := range w.Store.Follow(ctx, w.Run, 0, true) {
-			asked, ok := rec.Event.(event.ApprovalRequested)
-			if err != nil || !ok {
-				continue
-			}
-			given.Address = asked.Address
-			if _, err := w.Store.Append(ctx, w.Run, given); err == nil && w.Answered != nil {
-				w.Answered(asked.Address)
+			if _, ok := rec.Event.(event.ApprovalRequested); ok && err == nil {
+				w.answer(ctx)
 			}
 		}
 	}()

@@ -363,7 +363,7 @@ func asks(name string, needs ...string) pipeline.Step {
 
 func (s *suite) approved(t *testing.T) {
 	p := &pipeline.Pipeline{Steps: []pipeline.Step{Step("a", Fine), asks("gate", "a"), asks("other"), Step("b", Fine, "gate")}}
-	r := s.do(t, p, func(w *World) { w.Answer(t, event.ApprovalGiven{Approved: true, By: "ada"}) })
+	r := s.do(t, p, func(w *World) { w.given = &event.ApprovalGiven{Approved: true, By: "ada"} })
 	want(t, r, pipeline.Summary{Done: 4}, "", `
 a steps/test done x1
 b steps/test done x1 needs=gate
@@ -373,7 +373,7 @@ other steps/test done x1 outputs={"by":"ada"}`)
 
 func (s *suite) refused(t *testing.T) {
 	p := &pipeline.Pipeline{Steps: []pipeline.Step{asks("gate"), Step("b", Fine, "gate")}}
-	r := s.do(t, p, func(w *World) { w.Answer(t, event.ApprovalGiven{By: "ada"}) })
+	r := s.do(t, p, func(w *World) { w.given = &event.ApprovalGiven{By: "ada"} })
 	want(t, r, pipeline.Summary{Failed: 1, Skipped: 1}, fault.Partial, `
 b steps/test skipped x0 needs=gate reason=not started: gate failed
 gate steps/test failed x1 error=refused by ada`)

@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	enums "go.temporal.io/api/enums/v1"
@@ -31,7 +32,12 @@ func environmentID(project, environment string) string {
 type ticket struct {
 	Run string `json:"run"`
 	N   int    `json:"n"`
+	// Since is when it came, by the cluster's clock: a run that began earlier
+	// is not overtaken because its workers were slower.
+	Since time.Time `json:"since"`
 }
+
+func (t ticket) is(other ticket) bool { return t.Run == other.Run && t.N == other.N }
 
 // queueState is what the queue holds when it goes on as a new execution.
 type queueState struct {
@@ -87,28 +93,18 @@ func (q *queue) drain(enter, leave workflow.ReceiveChannel) bool {
 }
 
 func (q *queue) enter(t ticket) {
-	if q.Holder != nil && *q.Holder == t {
+	if q.Holder != nil && q.Holder.is(t) || slices.ContainsFunc(q.Waiting, t.is) {
 		return
 	}
-	for _, w := range q.Waiting {
-		if w == t {
-			return
-		}
-	}
 	q.Waiting = append(q.Waiting, t)
+	slices.SortStableFunc(q.Waiting, func(a, b ticket) int { return a.Since.Compare(b.Since) })
 }
 
 func (q *queue) leave(t ticket) {
-	if q.Holder != nil && *q.Holder == t {
+	if q.Holder != nil && q.Holder.is(t) {
 		q.Holder = nil
 	}
-	var rest []ticket
-	for _, w := range q.Waiting {
-		if w != t {
-			rest = append(rest, w)
-		}
-	}
-	q.Waiting = rest
+	q.Waiting = slices.DeleteFunc(q.Waiting, t.is)
 }
 
 // grant gives the environment to the first who waits and is still there.
@@ -157,6 +153,7 @@ type lease struct {
 	project, environment, run string
 
 	n       int
+	ticket  ticket
 	granted int // the number that was granted last
 	held    bool
 	busy    bool // a step is changing the environment
@@ -173,7 +170,11 @@ func (l *lease) take(ctx workflow.Context, told func()) bool {
 		return true
 	}
 	l.n++
-	t := leaseInput{l.project, l.environment, ticket{l.run, l.n}}
+	l.ticket = ticket{l.run, l.n, workflow.Now(ctx)}
+	if l.n == 1 {
+		l.ticket.Since = workflow.GetInfo(ctx).WorkflowStartTime
+	}
+	t := leaseInput{l.project, l.environment, l.ticket}
 	if workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, short()), enterActivity, t).Get(ctx, nil) != nil {
 		l.busy = false
 		return false
@@ -203,7 +204,7 @@ func (l *lease) give(ctx workflow.Context) {
 	}
 	l.held = false
 	free, _ := workflow.NewDisconnectedContext(ctx)
-	t := leaseInput{l.project, l.environment, ticket{l.run, l.n}}
+	t := leaseInput{l.project, l.environment, l.ticket}
 	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), leaveActivity, t).Get(free, nil); err != nil {
 		workflow.GetLogger(ctx).Error("the environment was not given back", "error", err)
 	}

@@ -49,6 +49,7 @@ func TestSuiteOnServer(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		w.Answering(t)
 		summary, err := RunEngine{Cluster: c, Job: job, Options: pipeline.StartOptions{Heartbeat: 5 * time.Second}}.Run(t.Context(), p, w.Options())
 		cancel()
 		if err := <-worked; err != nil {

@@ -26,6 +26,7 @@ type runner struct {
 	breakers map[string]*breaker
 	answers  map[string]int
 	stop     bool
+	late     bool // the main group's limit has passed
 	lease    lease
 }
 
@@ -84,15 +85,28 @@ func (r *runner) main(ctx workflow.Context) {
 	}
 	r.deadline = r.began.Add(limit)
 	bounded, cancel := workflow.WithCancel(ctx)
+	cut := workflow.GetVersion(ctx, limitChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion
 	workflow.Go(bounded, func(ctx workflow.Context) {
-		if workflow.Sleep(ctx, limit) == nil {
+		if workflow.Sleep(ctx, limit) != nil {
+			return
+		}
+		if r.late = true; cut {
 			cancel()
 		}
 	})
-	r.walk(bounded, pipeline.Main)
-	cancel()
-	r.deadline = time.Time{}
+	if !cut {
+		r.walk(ctx, pipeline.Main)
+		cancel() // the timer
+	} else {
+		r.walk(bounded, pipeline.Main)
+		cancel()
+	}
+	r.deadline, r.late = time.Time{}, false
 }
+
+// limitChange is when a pipeline's limit began to end its steps where they
+// run, and no longer cut them off from here at the same moment.
+const limitChange = "limit"
 
 // ended is a step that came to its end.
 type ended struct {
@@ -107,7 +121,7 @@ func (r *runner) walk(ctx workflow.Context, group pipeline.Group) {
 	ends := workflow.NewChannel(free)
 	running := 0
 	for {
-		for running < max(1, r.in.Parallelism) && ctx.Err() == nil && (group != pipeline.Main || !r.stop) {
+		for running < max(1, r.in.Parallelism) && ctx.Err() == nil && !r.late && (group != pipeline.Main || !r.stop) {
 			name, ok := f.Next()
 			if !ok {
 				break

@@ -253,6 +253,32 @@ func (t *trial) isThereOnce(ctx context.Context, th *thing) error {
 	return nil
 }
 
+// tellsOthersApart: a replacement that is made first has the name and the tags
+// of what it replaces, and is not taken for it.
+func (t *trial) tellsOthersApart(ctx context.Context) error {
+	if t.typ.Pure {
+		return skipped("the type has no effect that could be taken for another")
+	}
+	return t.with(ctx, func(th *thing) error {
+		if strings.Contains(th.id, th.req.Name) {
+			return nil // names are unique there: no other can have this one
+		}
+		req := *th.req
+		req.IdempotencyKey += "-replacement"
+		req.Except = []string{th.id}
+		again, err := t.create(ctx, &req, &listener{})
+		switch code := sdk.CodeOf(err); {
+		case code == sdk.CodeAlreadyExists || code == sdk.CodeConflict:
+			return nil // names are unique there
+		case err != nil:
+			return fmt.Errorf("beside the old one: %w", err)
+		case again.id == th.id:
+			return fmt.Errorf("%q is excepted, and was given as the new one", th.id)
+		}
+		return again.remove(ctx)
+	})
+}
+
 // foundByName: recovery after a crash has no identifier, only what the request
 // said; and a replacement is not taken for what it replaces.
 func (t *trial) foundByName(ctx context.Context) error {

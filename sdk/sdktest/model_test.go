@@ -186,6 +186,8 @@ func (m *model) interrupted(ctx context.Context) error {
 func (m *model) claim(req *sdk.CreateRequest, c modelConfig) (*kept, error) {
 	k, ok := m.things[req.Name]
 	switch {
+	case ok && m.is("takes the old one for the new"):
+		return k, nil
 	case ok && k.key != req.IdempotencyKey:
 		return nil, sdk.Errorf(sdk.CodeAlreadyExists, "there is one already")
 	case ok && !m.is("makes it twice"):

@@ -68,6 +68,7 @@ func TestMistakesAreFound(t *testing.T) {
 		"deaf to cancellation":                 "cancellation within 1 s",
 		"calls a cancellation internal":        "cancellation within 1 s",
 		"makes it twice":                       "same key, same resource",
+		"takes the old one for the new":        "the old one is not the new",
 		"the same identifier for all":          "at the same time",
 		"has its own not found":                "not found",
 		"ignores exceptions":                   "found by name",

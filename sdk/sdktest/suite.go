@@ -163,6 +163,7 @@ func checks() []named {
 		{"outputs fit the schema", (*trial).outputsFit},
 		{"no change, no difference", (*trial).quietWhenNothingChanged},
 		{"same key, same resource", (*trial).idempotent},
+		{"the old one is not the new", (*trial).tellsOthersApart},
 		{"gone after delete", (*trial).goneAfterDelete},
 		{"found by name", (*trial).foundByName},
 		{"not found", (*trial).notFound},

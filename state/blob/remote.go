@@ -31,8 +31,8 @@ func (a Answer) Explain(name string) error {
 	case a.Cause == nil || errors.Is(a.Cause, context.Canceled):
 		return a.Cause
 	case a.NoBucket:
-		return fault.Wrap(fault.State, a.Cause, "the state's %s does not exist", name).
-			WithHint("create it; check its name and region in the module iac.state")
+		return fault.Wrap(fault.State, fmt.Errorf("%w: %w", state.ErrNoStorage, a.Cause), "the state's %s does not exist", name).
+			WithHint("make it with `wfctl infra bootstrap`; check its name and region in the module iac.state")
 	case a.Status == http.StatusNotFound:
 		return ErrNotFound
 	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:

@@ -52,7 +52,7 @@ func (d *driver) answered(pg *pgconn.PgError) error {
 		return fault.Wrap(fault.State, pg, "the state's PostgreSQL server refuses the login").
 			WithHint("check the user of the `url` and PGPASSWORD")
 	case pg.Code == "3D000":
-		return fault.Wrap(fault.State, pg, "the state's database does not exist").WithHint("create it, or run `wfctl infra bootstrap`")
+		return fault.Wrap(fault.State, fmt.Errorf("%w: %w", state.ErrNoStorage, pg), "the state's database does not exist").WithHint("create it, or run `wfctl infra bootstrap`")
 	case pg.Code == "42501", pg.Code == "25006":
 		return fault.Wrap(fault.State, pg, "the state's PostgreSQL user may not write to schema %s", d.schema).
 			WithHint("grant it CREATE on the database once, or USAGE on the schema and all rights on its tables; the server must not be a read replica")

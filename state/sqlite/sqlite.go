@@ -84,6 +84,18 @@ func Open(ctx context.Context, path, env string) (state.Driver, error) {
 	return d, nil
 }
 
+// Make makes the file with its tables, and says so; nothing where it is there.
+func Make(ctx context.Context, path string) (created []string, err error) {
+	if _, err := os.Stat(path); err == nil {
+		created = []string{}
+	} else {
+		created = []string{"file " + path}
+	}
+	d := &driver{path: path}
+	_, err = d.open(ctx, true)
+	return created, errors.Join(err, d.Close())
+}
+
 type driver struct {
 	path, env string
 

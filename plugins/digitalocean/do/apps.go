@@ -165,8 +165,8 @@ func (d appDriver[C]) converge(ctx context.Context, w *work[C], have *app) (*app
 	return d.reachable(ctx, w, have.ID)
 }
 
-// bring makes an app that is there what the configuration says. An update is
-// sent even where the spec looks the same, for its secrets may differ.
+// bring makes an app that is there what the configuration says. A spec with
+// secrets is sent even where it looks the same: they may differ.
 func (d appDriver[C]) bring(ctx context.Context, w *work[C], have *app) error {
 	spec, err := d.spec(ctx, w)
 	if err != nil {
@@ -195,10 +195,18 @@ func (d appDriver[C]) bring(ctx context.Context, w *work[C], have *app) error {
 	return d.send(ctx, w, spec, have)
 }
 
-// same tells whether an app is known to have a spec.
+// same tells whether an app is known to have a spec. What the configuration
+// does not say any more shows against the one before only.
 func (d appDriver[C]) same(ctx context.Context, w *work[C], spec *godo.AppSpec, have *app) (bool, error) {
-	if have.Spec.Name != w.name || w.prior != nil || appspec.HasSecrets(spec) {
+	if have.Spec.Name != w.name || appspec.HasSecrets(spec) {
 		return false, nil
+	}
+	if w.prior != nil {
+		before := *w
+		before.config = *w.prior
+		if old, err := d.spec(ctx, &before); err != nil || string(raw(old)) != string(raw(spec)) {
+			return false, nil //nolint:nilerr // what made the old spec may be gone
+		}
 	}
 	found, err := d.appType.describe(ctx, w.account, have.Spec, &w.config)
 	return string(raw(found)) == string(raw(w.config)), err

@@ -31,11 +31,12 @@ func (w *work[C]) awaitDeployment(ctx context.Context, appID, id string) error {
 		if err != nil {
 			return false, said(err, "read the deployment "+id)
 		}
+		w.tellSteps(dep, godo.DeploymentProgressStepStatus_Success, told)
 		if dep.Phase != phase {
 			phase = dep.Phase
 			w.report.Progress("deployment: "+phaseName(phase), fraction(dep))
 		}
-		w.tellSteps(dep, told)
+		w.tellSteps(dep, godo.DeploymentProgressStepStatus_Running, told)
 		switch phase {
 		case godo.DeploymentPhase_Active:
 			return true, nil
@@ -64,13 +65,13 @@ func fraction(dep *godo.Deployment) float64 {
 	return float64(dep.Progress.SuccessSteps) / float64(dep.Progress.TotalSteps)
 }
 
-// tellSteps reports what each component is at, once.
-func (w *work[C]) tellSteps(dep *godo.Deployment, told map[string]bool) {
+// tellSteps reports what components are at, or have behind them, once.
+func (w *work[C]) tellSteps(dep *godo.Deployment, status godo.DeploymentProgressStepStatus, told map[string]bool) {
 	if dep.Progress == nil {
 		return
 	}
 	eachStep(dep.Progress.Steps, "", func(stage string, s *godo.DeploymentProgressStep) {
-		if s.ComponentName == "" || s.MessageBase == "" || s.Status != godo.DeploymentProgressStepStatus_Running && s.Status != godo.DeploymentProgressStepStatus_Success {
+		if s.ComponentName == "" || s.MessageBase == "" || s.Status != status {
 			return
 		}
 		text := fmt.Sprintf("%s %s", s.MessageBase, s.ComponentName)

@@ -90,6 +90,22 @@ func TestAppDrift(t *testing.T) {
 	m.noDrift()
 }
 
+// What follows from an update of something else and comes out the same is not
+// deployed again; what is not said any more is.
+func TestAppIsNotDeployedInVain(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	m := c.make(infra.TypeContainerService, "shop", `{"image":"acme/shop:v1","health_check":{"path":"/healthz"}}`)
+	puts := func() int { return c.fake.Count("PUT /v2/apps/{id}") }
+	m.change(m.config)
+	if puts() != 0 {
+		t.Error("what was the same was sent")
+	}
+	m.change(`{"image":"acme/shop:v1"}`)
+	if spec := c.specOf(m.id); puts() != 1 || spec.Services[0].HealthCheck != nil {
+		t.Errorf("the health check is still there: %s", raw(spec))
+	}
+}
+
 // A secret that the host does not have at hand stays what it was.
 func TestAppSecretsSurviveAnUpdate(t *testing.T) {
 	c := newCloud(t, fakedo.Options{})

@@ -279,3 +279,20 @@ func FuzzUnescape(f *testing.F) {
 		}
 	})
 }
+
+// What could not be deleted keeps its owner, so that a teardown without state
+// finds it the next time.
+func TestWhatStaysKeepsItsOwner(t *testing.T) {
+	c := newCloud(t, fakedo.Options{AutoAdvance: time.Minute})
+	certificateFixture().around(c)
+	cert := c.make(infra.TypeCertificate, "cert", `{"domains":["www.tls.example"]}`)
+	c.make(infra.TypeLoadBalancer, "lb", `{"rules":[{"protocol":"https","port":443,"target_port":8080,"certificate":"cert"}]}`)
+	remove := &sdk.DeleteRequest{Type: infra.TypeCertificate, Name: "cert", ID: cert.id, Ownership: owner("cert"), Deadline: time.Now().Add(time.Minute)}
+	if _, err := c.p.Delete(t.Context(), remove, cert.heard); sdk.CodeOf(err) != sdk.CodeConflict {
+		t.Fatalf("a certificate in use: %v", err)
+	}
+	res, err := c.p.Read(t.Context(), &sdk.ReadRequest{Type: infra.TypeCertificate, Name: "cert", Ownership: owner("cert")})
+	if err != nil || res.ID != cert.id {
+		t.Errorf("it is not found any more: %v", err)
+	}
+}

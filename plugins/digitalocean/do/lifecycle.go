@@ -3,6 +3,7 @@ package do
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -136,7 +137,7 @@ func (t *typed[C, T]) taken(w *work[C], f facts) *sdk.Error {
 	if f.owner != nil && f.owner.Project != "" {
 		whose = fmt.Sprintf("belongs to module %s of project %s, environment %s", f.owner.Module, f.owner.Project, f.owner.Environment)
 	}
-	return sdk.Errorf(sdk.CodeAlreadyExists, "a %s %q is there already (%s) and %s", t.what, t.keyOf(w), f.id, whose).
+	return sdk.Errorf(sdk.CodeAlreadyExists, "the %s %q is there already (%s) and %s", t.what, t.keyOf(w), f.id, whose).
 		WithHint(fmt.Sprintf("take it over with `wfctl infra import %s %s`, or give this one another name", w.owner.Module, f.id))
 }
 
@@ -401,9 +402,22 @@ func (t *typed[C, T]) remove(ctx context.Context, a *account, req *sdk.DeleteReq
 	if err != nil {
 		return err
 	}
-	if err := t.release(ctx, a, have); err != nil {
-		return err
+	given, err := t.release(ctx, a, have)
+	if err == nil {
+		err = t.delete(ctx, a, have, req.Name, report)
 	}
+	if err == nil {
+		return nil
+	}
+	// What stays keeps its owner: a teardown without state must find it again.
+	if again := a.restake(ctx, given); again != nil {
+		return errors.Join(err, again)
+	}
+	return err
+}
+
+// delete asks until it is done, and waits until the thing is gone.
+func (t *typed[C, T]) delete(ctx context.Context, a *account, have *T, name string, report sdk.Reporter) error {
 	until := a.clock.Now().Add(t.limits.remove)
 	pause := backoff{a.poll, 8 * a.poll}
 	for {
@@ -417,13 +431,13 @@ func (t *typed[C, T]) remove(ctx context.Context, a *account, req *sdk.DeleteReq
 		if code := sdk.CodeOf(err); code != sdk.CodeConflict || a.clock.Now().After(until) {
 			return err
 		}
-		report.Progress(fmt.Sprintf("wait to delete the %s %s: %v", t.what, req.Name, err), -1)
+		report.Progress(fmt.Sprintf("wait to delete the %s %s: %v", t.what, name, err), -1)
 		if err := a.clock.Sleep(ctx, pause.wait()); err != nil {
 			return err
 		}
 	}
 	id := t.api.facts(have).id
-	return a.await(ctx, fmt.Sprintf("delete the %s %s", t.what, req.Name), t.limits.remove, func(ctx context.Context) (bool, error) {
+	return a.await(ctx, fmt.Sprintf("delete the %s %s", t.what, name), t.limits.remove, func(ctx context.Context) (bool, error) {
 		_, err := t.api.get(ctx, a, id)
 		if sdk.IsNotFound(err) {
 			return true, nil
@@ -432,18 +446,36 @@ func (t *typed[C, T]) remove(ctx context.Context, a *account, req *sdk.DeleteReq
 	})
 }
 
-// release gives up the claims on what is about to be deleted.
-func (t *typed[C, T]) release(ctx context.Context, a *account, have *T) error {
+// release gives up the claims on what is about to be deleted, and returns
+// those that it gave up.
+func (t *typed[C, T]) release(ctx context.Context, a *account, have *T) (given []claim, err error) {
 	claims, err := t.claimsOf(ctx, a)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	key := t.keyOfFacts(t.api.facts(have))
 	for _, c := range claims {
-		if c.key == key {
-			if err := a.giveUp(ctx, c); err != nil {
-				return err
-			}
+		if c.key != key {
+			continue
+		}
+		given = append(given, c) // also one of which it is not known whether it is gone
+		if err := a.giveUp(ctx, c); err != nil {
+			return given, err
+		}
+	}
+	return given, nil
+}
+
+// restakeTime bounds the making of claims after a call was cut off.
+const restakeTime = 5 * time.Second
+
+// restake makes claims again on what could not be deleted.
+func (a *account) restake(ctx context.Context, given []claim) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restakeTime)
+	defer cancel()
+	for _, c := range given {
+		if err := a.stake(ctx, c); err != nil {
+			return err
 		}
 	}
 	return nil

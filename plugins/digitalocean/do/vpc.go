@@ -43,7 +43,10 @@ func checkVPC(_ string, c vpcConfig) []sdk.Diagnostic {
 	if p, err := netip.ParsePrefix(c.IPRange); c.IPRange != "" && (err != nil || p.Masked() != p || p.Bits() < 16 || p.Bits() > 28 || !p.Addr().IsPrivate()) {
 		list = append(list, wrong("/ip_range", "such as 10.10.0.0/16", "%q is no private network of /16 to /28", c.IPRange))
 	}
-	if ownedText.MatchString(c.Description) {
+	switch {
+	case len(c.Description) > descriptionMax:
+		list = append(list, wrong("/description", "", "the description has more than %d characters", descriptionMax))
+	case ownedText.MatchString(c.Description):
 		list = append(list, wrong("/description", "", "the end of the description is wfctl's own"))
 	}
 	return list

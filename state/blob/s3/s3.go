@@ -80,11 +80,14 @@ func connect(ctx context.Context, o Options) (blob.Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
+	return blob.Remote(newBucket(o, cfg, base)), nil
+}
+
+func newBucket(o Options, cfg aws.Config, base *url.URL) *bucket {
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = 32 // as many as are asked at once; else each has to shake hands again
 	})
-	b := &bucket{client: client, signer: v4.NewSigner(), credentials: cfg.Credentials, region: cfg.Region, base: base, name: o.Bucket}
-	return blob.Remote(b), nil
+	return &bucket{client: client, signer: v4.NewSigner(), credentials: cfg.Credentials, region: cfg.Region, base: base, name: o.Bucket}
 }
 
 // address is the URL of the bucket. Its name is part of the host, unless the
