@@ -129,7 +129,7 @@ GORELEASER := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)/goreleaser
 ACTIONLINT := $(TOOLS)/actionlint-$(ACTIONLINT_VERSION)/actionlint
 release: $(GORELEASER) ## the files of a release, as a draft on GitHub: release.yml runs it
 	./scripts/release-notes $(GITHUB_REF_NAME) >"$${RUNNER_TEMP:-/tmp}/notes.md"
-	$(GORELEASER) release --clean --release-notes "$${RUNNER_TEMP:-/tmp}/notes.md"
+	PATH="$(CURDIR)/bin:$$PATH" $(GORELEASER) release --clean --release-notes "$${RUNNER_TEMP:-/tmp}/notes.md"
 
 release-lint: $(GORELEASER) $(ACTIONLINT) ## the release's configuration and the workflows
 	$(ACTIONLINT) -shellcheck= -pyflakes=
