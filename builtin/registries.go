@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -51,10 +52,15 @@ func (k keychain) ResolveContext(ctx context.Context, target authn.Resource) (au
 	return authn.Resolve(ctx, set.Keychain(), target)
 }
 
+// answerTimeout is how long a registry may take to answer what it was sent.
+const answerTimeout = 2 * time.Minute
+
 // pusher brings images to registries, also to those that are reached elsewhere
 // than their name says.
 func pusher() *push.Pusher {
-	transport, err := push.Endpoints(http.DefaultTransport, os.Getenv(push.EndpointsVariable))
+	own := http.DefaultTransport.(*http.Transport).Clone() // the standard library's, by its documentation
+	own.ResponseHeaderTimeout, own.MaxIdleConnsPerHost = answerTimeout, 8
+	transport, err := push.Endpoints(own, os.Getenv(push.EndpointsVariable))
 	if err != nil {
 		transport = failing{err}
 	}

@@ -69,12 +69,12 @@ func (d *database) unreachable(ctx context.Context, err error) error {
 		return fault.Wrap(fault.Environment, d.clean(errors.New(text)), "%s refuses the connection", d.where).
 			WithHint("are the user, the password and the name of the database right?")
 	}
-	code := fault.Provider
+	code, hint := fault.Provider, "is it running, and may this machine connect to it? A managed database takes its trusted sources only: "+
+		"add this machine's address, or run the migrations from within, as a job of kind pre_deploy"
 	if d.file != "" {
-		code = fault.Environment
+		code, hint = fault.Environment, "is its folder there, and may this user write in it?"
 	}
-	return fault.Wrap(code, d.clean(err), "%s cannot be reached", d.where).
-		WithHint("is it running, and may this machine connect to it?")
+	return fault.Wrap(code, d.clean(err), "%s cannot be reached", d.where).WithHint("%s", hint)
 }
 
 // startingUp is what a server answers that is not ready yet.

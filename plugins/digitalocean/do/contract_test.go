@@ -218,3 +218,27 @@ func TestCanonicalFirewall(t *testing.T) {
 		}
 	})
 }
+
+// A plan says that nobody knows where a new resource is to be.
+func TestRegionIsMissing(t *testing.T) {
+	fake := fakedo.Start(t, fakedo.Options{})
+	p := newProvider(t, fake)
+	if _, err := p.Configure(t.Context(), &sdk.ConfigureRequest{Config: sdk.Config{JSON: raw(map[string]any{"token": fakedo.Token, "api_url": fake.URL})}}); err != nil {
+		t.Fatal(err)
+	}
+	diff := func(typ, config string, prior *sdk.Prior) error {
+		_, err := p.Diff(t.Context(), &sdk.DiffRequest{Type: typ, Name: "x", Config: sdk.Config{JSON: []byte(config)}, Prior: prior})
+		return err
+	}
+	var e *sdk.Error
+	if err := diff(infra.TypeVPC, `{}`, nil); !errors.As(err, &e) || e.Path != "/region" || e.Code != sdk.CodeInvalid {
+		t.Errorf("%v", err)
+	}
+	for _, err := range []error{
+		diff(infra.TypeVPC, `{"region":"nyc3"}`, nil), diff(infra.TypeVPC, `{}`, &sdk.Prior{ID: "1"}), diff(infra.TypeDNS, `{"zone":"a.example"}`, nil),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -2,11 +2,14 @@ package do
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/gocodealone/wfctl/sdk"
+	"github.com/gocodealone/wfctl/sdk/infra"
 )
 
 // Name is what an iac.provider module calls the provider.
@@ -125,7 +128,30 @@ func (p *provider) Diff(_ context.Context, req *sdk.DiffRequest) (*sdk.DiffRespo
 	if err != nil {
 		return nil, err
 	}
+	if err := p.placed(req); err != nil {
+		return nil, err
+	}
 	return k.diff(req)
+}
+
+// regional are the types that are somewhere in particular.
+func regional() []string {
+	return []string{infra.TypeCache, infra.TypeDatabase, infra.TypeDroplet, infra.TypeK8sCluster, infra.TypeLoadBalancer, infra.TypeStorage, infra.TypeVPC, infra.TypeVolume}
+}
+
+// placed finds in the plan that nobody says where a new resource is to be:
+// Validate does not know the provider's own configuration yet.
+func (p *provider) placed(req *sdk.DiffRequest) error {
+	a := p.account.Load()
+	if a == nil || req.Prior != nil || req.Config.IsUnknown("/region") || !slices.Contains(regional(), req.Type) {
+		return nil
+	}
+	var c struct{ Region string }
+	if err := json.Unmarshal(req.Config.Bytes(), &c); err != nil {
+		return sdk.Wrap(sdk.CodeInvalid, err, "read the configuration")
+	}
+	_, err := a.place(c.Region)
+	return err
 }
 
 // Create implements sdk.Provider.
