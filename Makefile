@@ -18,7 +18,7 @@ GENTOOLS := $(TOOLS)/gen-$(BUF_VERSION)-$(PROTOC_GEN_GO_VERSION)-$(PROTOC_GEN_GO
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: gen-symbols build demo demo-up demo-down test check conformance plugin-digitalocean lint cross gen current bench bench-services bench-peers services services-stop test-services torture release release-check clean
+.PHONY: gen-symbols build demo demo-up demo-down test check conformance plugin-digitalocean lint cross gen current bench bench-services bench-peers services services-stop test-services torture release release-lint release-check clean
 
 build: ## the binary, bin/wfctl
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
@@ -141,11 +141,13 @@ GORELEASER := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)/goreleaser
 ACTIONLINT := $(TOOLS)/actionlint-$(ACTIONLINT_VERSION)/actionlint
 release: $(GORELEASER) ## the files of a release, as a draft on GitHub: release.yml runs it
 	./scripts/release-notes $(GITHUB_REF_NAME) >"$${RUNNER_TEMP:-/tmp}/notes.md"
-	$(GORELEASER) release --clean --release-notes "$${RUNNER_TEMP:-/tmp}/notes.md"
+	PATH="$(CURDIR)/bin:$$PATH" $(GORELEASER) release --clean --release-notes "$${RUNNER_TEMP:-/tmp}/notes.md"
 
-release-check: $(GORELEASER) $(ACTIONLINT) ## a whole release, but for publishing it
+release-lint: $(GORELEASER) $(ACTIONLINT) ## the release's configuration and the workflows
 	$(ACTIONLINT) -shellcheck= -pyflakes=
 	$(GORELEASER) check --quiet
+
+release-check: release-lint ## a whole release, but for publishing it
 	./scripts/release-check $(GORELEASER)
 
 $(GORELEASER):

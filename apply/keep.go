@@ -14,6 +14,15 @@ type Keeping struct {
 	Seal func([]byte) ([]byte, error)
 }
 
+// Outputs are outputs as a record that seals nothing holds them.
+func (k Keeping) Outputs(outputs sdk.Outputs) map[string]resource.RecordedOutput {
+	recorded := make(map[string]resource.RecordedOutput, len(outputs))
+	for name, out := range outputs {
+		recorded[name], _ = Keeping{Fingerprint: k.Fingerprint}.output(out, out.Sensitive()) // only sealing can fail
+	}
+	return recorded
+}
+
 // output is what the record holds of an output. A sensitive one is never in
 // it as it is.
 func (k Keeping) output(out sdk.Output, sensitive bool) (resource.RecordedOutput, error) {

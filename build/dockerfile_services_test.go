@@ -54,7 +54,7 @@ func dockerEngine(t *testing.T, withBuildx bool) {
 		t.Fatal(err)
 	}
 	if !withBuildx {
-		t.Setenv("PATH", filepath.Join(runtime.GOROOT(), "bin"))
+		t.Setenv("PATH", home) // there is no docker
 		return
 	}
 	plugins := filepath.Join(home, ".docker", "cli-plugins")

@@ -44,5 +44,8 @@ func Kinds() engine.Kinds {
 
 func newProject(h engine.Host) sdk.Provider {
 	builders := build.Builders(build.Host{Keychain: keychain{h.Registries}})
-	return project.New(project.Options{Builders: builders, BaseDir: h.BaseDir, Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, Pusher: pusher(), Version: version, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images")})
+	return project.New(project.Options{
+		Builders: builders, BaseDir: h.BaseDir, ImagesDir: filepath.Join(h.ProjectDir, ".wfctl", "images"),
+		Redactor: h.Secrets, Sinks: h.Sinks, Registries: h.Registries, Held: h.Held, Pusher: pusher(), Version: version,
+	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gocodealone/wfctl/build/attest"
 	"github.com/gocodealone/wfctl/engine"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/sigstore"
 )
 
@@ -37,7 +38,8 @@ is of exactly this image, the certificate is of --identity and was given by
 that it was signed with that key. Then tell what the signer states: the
 provenance of the build, the bills of materials.
 
-The registry alone is asked. What the proofs are checked against is Sigstore's
+The registry alone is asked, with the credential that wfctl.yaml has for it (one
+that a cloud lends needs --env), else with Docker's. What the proofs are checked against is Sigstore's
 public trust root, which wfctl ships, or --trusted-root.
 
 With --bundle the thing to verify is a file of this machine, and nobody is
@@ -132,11 +134,19 @@ func (a *App) verifyImage(ctx context.Context, image string, o proofOptions) err
 	if err != nil {
 		return err
 	}
-	report, err := attest.Verify(ctx, ref, prover, policy, remote.WithAuthFromKeychain(set.Keychain()))
-	if err != nil {
-		return err
+	judge := func(access remote.Option) error {
+		report, err := attest.Verify(ctx, ref, prover, policy, access)
+		if err != nil {
+			return err
+		}
+		return a.showReport(report)
 	}
-	return a.showReport(report)
+	for _, s := range set.Specs() { // one that a cloud lends the credential for needs the environment's provider
+		if s.Provider != "" && s.Host != "" && registry.Canonical(s.Host) == ref.Context().RegistryStr() {
+			return a.withRegistry(ctx, s.Name, func(e *registry.Entry) error { return judge(remote.WithAuth(e.Authenticator(false))) })
+		}
+	}
+	return judge(remote.WithAuthFromKeychain(set.Keychain()))
 }
 
 func (a *App) showReport(r *attest.Report) error {

@@ -12,10 +12,12 @@ import (
 	"github.com/gocodealone/wfctl/secret"
 )
 
-// withoutEnvironment are the commands that work on no environment's resources.
+// withoutEnvironment are the commands that ask no provider for an environment's
+// resources: they work on files, images, the history or a scheduler.
 var withoutEnvironment = []string{
 	"completion", "docs", "help", "init", "schema", "version", "migrate plugins", "ci generate", "ui", "worker",
-	"runs list", "runs show", "runs approve",
+	"runs list", "runs show", "runs approve", "runs stop", "schedules",
+	"build sbom", "build sign", "build verify",
 	"plugin", "registry",
 }
 

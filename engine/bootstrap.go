@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -96,7 +95,7 @@ func (p *Project) bootstrapBy(ctx context.Context, id resource.Provider, req Bac
 	b.Created = append(b.Created, res.Created...)
 	for _, name := range slices.Sorted(maps.Keys(res.Outputs)) {
 		out := res.Outputs[name]
-		b.Outputs = append(b.Outputs, Output{Module: string(p.Set.State.Address), Name: string(p.Set.State.Address), Field: name, Value: json.RawMessage(out.Reveal()), Sensitive: out.Sensitive()})
+		b.Outputs = append(b.Outputs, Output{Module: string(p.Set.State.Address), Name: string(p.Set.State.Address), Field: name, Value: out.Reveal(), Sensitive: out.Sensitive()})
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/gocodealone/wfctl/apply"
 	"github.com/gocodealone/wfctl/graph"
 	"github.com/gocodealone/wfctl/plan"
 	"github.com/gocodealone/wfctl/resource"
@@ -174,7 +175,7 @@ func (f *finder) judge(found plan.Found, res *sdk.ReadResponse, err error, rec r
 	if found.Recorded {
 		found = asRecorded(found, rec)
 	} else {
-		found.Record.Outputs = recordable(res.Outputs, f.fingerprint)
+		found.Record.Outputs = apply.Keeping{Fingerprint: f.fingerprint}.Outputs(res.Outputs)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -251,17 +252,4 @@ func known(v any) any {
 		}
 	}
 	return v
-}
-
-// recordable are outputs as a record would hold them.
-func recordable(outputs sdk.Outputs, fingerprint func([]byte) string) map[string]resource.RecordedOutput {
-	recorded := make(map[string]resource.RecordedOutput, len(outputs))
-	for name, out := range outputs {
-		if out.Sensitive() {
-			recorded[name] = resource.RecordedOutput{Sensitive: true, Fingerprint: fingerprint(out.Reveal())}
-		} else {
-			recorded[name] = resource.RecordedOutput{Value: out.Reveal()}
-		}
-	}
-	return recorded
 }

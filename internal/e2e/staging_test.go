@@ -218,9 +218,6 @@ func (bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 // goes without its state, by the commands of the README.
 func TestStaging(t *testing.T) {
 	u := newUser(t)
-	u.edit("wfctl.yaml", "plugins: []", "plugins: []\nregistries:\n  - {name: docr, type: digitalocean, host: registry.digitalocean.com, namespace: guestbook, provider: cloud}")
-	u.edit("app.yaml", "package: ./cmd/guestbook}", "package: ./cmd/guestbook, registries: [docr]}")
-	u.edit("app.yaml", "  - name: db\n", "  - name: images\n    type: infra.registry\n    config: {provider: cloud, name: guestbook, tier: basic}\n  - name: db\n")
 	u.must(0, "plugin", "add", plugin+"@v0.1.0", "--source", u.pluginSource)
 	u.must(0, "plugin", "install")
 	u.must(0, "validate")

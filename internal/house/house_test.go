@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -192,5 +193,21 @@ func TestOnlyResolveMakesDesired(t *testing.T) {
 		if dir != "resolve" && !strings.HasSuffix(file, "_test.go") && dir != "internal/house" {
 			t.Errorf("%s calls resource.NewDesired; only package resolve may", file)
 		}
+	}
+}
+
+// The README shows the example as it is, up to its pipelines.
+func TestReadmeShowsTheExample(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile("../../examples/guestbook/app.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, _, found := strings.Cut(string(example), "\npipelines:\n")
+	if !found || !strings.Contains(string(readme), "```yaml\n"+shown+"```\n") {
+		t.Error("README.md shows another file than examples/guestbook/app.yaml")
 	}
 }

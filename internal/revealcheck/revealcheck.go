@@ -46,6 +46,7 @@ var places = []place{
 	{"apply", "tainted", "looks for a secret in what a provider reports"},
 	{"apply", "Keeping.output", "hashed or sealed for the record; plain where it is no secret"},
 	{"engine", "knowledge.outputs", "made known to the redactor"},
+	{"engine", "Project.bootstrapBy", "the person who asked for it"},
 	{"engine", "watched.RegistryCredential", "made known to the redactor"},
 	{"engine", "Work.rotatedOutputs", "hashed, to compare with the record"},
 	{"engine", "pluginStore.Write", "a sink"},

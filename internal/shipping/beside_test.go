@@ -31,7 +31,9 @@ type counted struct {
 func countBefore(t *testing.T, host string) *counted {
 	t.Helper()
 	c := &counted{}
-	proxy := &httputil.ReverseProxy{Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", host }} // Host stays: Location leads here again
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", host, r.In.Host // Location leads here again
+	}}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/blobs/uploads/") && r.Body != nil {
 			r.Body = &countedBody{r.Body, &c.sent}
@@ -57,7 +59,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 // goImage makes an image of the Go toolchain: nothing can be pulled here.
 func (s *site) goImage() {
 	s.t.Helper()
-	root := runtime.GOROOT()
+	root := goEnv(s.t, "GOROOT")
 	cmd := exec.Command("docker", "import", "-", "shipping-go:1")
 	cmd.Env = append(s.env, "DOCKER_HOST="+variable(s.t, "WFCTL_TEST_DOCKER"))
 	in, err := cmd.StdinPipe()

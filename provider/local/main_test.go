@@ -251,7 +251,7 @@ func buildImage(name, source string) (string, error) {
 		}
 	}
 	spec := build.Spec{Name: name, BaseDir: src, Options: []byte(`{"package": "."}`)}
-	img, err := build.Make(context.Background(), build.Builders()["go"], build.NewStore(filepath.Join(images, "layouts")), spec, func(string, float64) {})
+	img, err := build.Make(context.Background(), build.Go{}, build.NewStore(filepath.Join(images, "layouts")), spec, func(string, float64) {})
 	if err != nil {
 		return "", err
 	}

@@ -92,7 +92,7 @@ func (a *account) bootstrap(ctx context.Context, bucket, region string, report s
 			Severity: sdk.SeverityNote, Message: "the key " + keys[0].AccessKey + " of the state is there already; Spaces showed its secret when it was made",
 			Hint: "if nobody has it, delete the key " + keys[0].Name + " and run this again",
 		})
-		res.Outputs["access_key"] = sdk.Out(keys[0].AccessKey)
+		res.Outputs["aws_access_key_id"] = sdk.Out(keys[0].AccessKey)
 		return res, nil
 	}
 	key, err := a.newSpacesKey(ctx, stateKeyName(bucket), nil, []*godo.Grant{{Bucket: bucket, Permission: godo.SpacesKeyReadWrite}})
@@ -100,7 +100,8 @@ func (a *account) bootstrap(ctx context.Context, bucket, region string, report s
 		return nil, err
 	}
 	res.Created = append(res.Created, "Spaces key "+key.Name)
-	res.Outputs["access_key"], res.Outputs["secret_key"] = sdk.Out(key.AccessKey), sdk.SecretOut(key.SecretKey)
+	// Named as the variables that the backend reads them from.
+	res.Outputs["aws_access_key_id"], res.Outputs["aws_secret_access_key"] = sdk.Out(key.AccessKey), sdk.SecretOut(key.SecretKey)
 	return res, nil
 }
 

@@ -303,7 +303,7 @@ func TestBootstrapState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(res.Created) != "[bucket shop-state Spaces key wfctl-state-shop-state]" || !res.Outputs["secret_key"].Sensitive() {
+	if fmt.Sprint(res.Created) != "[bucket shop-state Spaces key wfctl-state-shop-state]" || !res.Outputs["aws_secret_access_key"].Sensitive() {
 		t.Errorf("made %v, %v", res.Created, res.Outputs)
 	}
 	if v, err := c.spaces().versioning(t.Context(), "shop-state"); err != nil || !v {
