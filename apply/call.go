@@ -133,8 +133,11 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 		return f
 	}
 	for _, diag := range res.Diagnostics {
-		if !strings.Contains(cause.Error(), diag.Message) {
-			f = f.WithDetail(strings.Split(diag.Message, "\n")...)
+		for line := range strings.SplitSeq(diag.Message, "\n") {
+			// What the error says already is not said twice.
+			if !strings.Contains(cause.Error(), strings.TrimSpace(line)) {
+				f = f.WithDetail(line)
+			}
 		}
 	}
 	return f
