@@ -16,7 +16,7 @@ import (
 // resources: they work on files, images, the history or a scheduler.
 var withoutEnvironment = []string{
 	"completion", "docs", "help", "init", "schema", "version", "migrate plugins", "ci generate", "ui", "worker",
-	"runs list", "runs show", "runs approve", "runs stop", "schedules",
+	"runs", "schedules",
 	"build sbom", "build sign", "build verify",
 	"plugin", "registry",
 }

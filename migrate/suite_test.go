@@ -236,7 +236,7 @@ const halfway = "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE c (id INTE
 func testFailureOutside(t *testing.T, e *env) {
 	e.write(t, "5_c.sql", halfway)
 	f := e.upError(t, fault.Config, "migration 5 (c) failed at statement 2 of 3")
-	if !strings.Contains(f.Hint, "repair --version 5") || !strings.Contains(strings.Join(f.Detail, "\n"), "1 done    CREATE TABLE c") {
+	if !strings.Contains(f.Hint, "migrations repair 5 --as resume") || !strings.Contains(strings.Join(f.Detail, "\n"), "1 done    CREATE TABLE c") {
 		t.Errorf("hint %s, detail %q", f.Hint, f.Detail)
 	}
 	if got := e.states(t); got != "5 c: dirty" {
