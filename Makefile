@@ -18,7 +18,7 @@ GENTOOLS := $(TOOLS)/gen-$(BUF_VERSION)-$(PROTOC_GEN_GO_VERSION)-$(PROTOC_GEN_GO
 export CGO_ENABLED ?= 0
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: gen-symbols build demo demo-up demo-down test check conformance plugin-digitalocean lint cross gen current bench bench-services bench-peers services services-stop test-services torture release release-lint release-check clean
+.PHONY: gen-symbols build demo demo-up demo-down test check conformance plugin-digitalocean lint cross gen current bench bench-services bench-peers services services-stop test-services torture torture-cloud torture-cluster bench-cluster check-scale release release-lint release-check clean
 
 build: ## the binary, bin/wfctl
 	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/wfctl
@@ -102,6 +102,9 @@ torture: build services ## kill -9 at random instants, 100 rounds on each backen
 		$(GO) run ./internal/torture -wfctl $(BIN) -rounds $(or $(ROUNDS),100) -backend $$b; \
 		case $$b in postgres) faults=40;; sqlite|filesystem) continue;; *) faults=12;; esac; \
 		$(GO) run ./internal/torture -wfctl $(BIN) -rounds $(or $(ROUNDS),100) -backend $$b -faults $$faults; done
+
+torture-cloud: ## the DigitalOcean plugin in a cloud that drops answers at random, 100 rounds
+	cd internal/e2e && $(GO) test -count 1 -v -run '^TestChaos$$' -rounds $(or $(ROUNDS),100) .
 
 torture-cluster: build ## kill -9 workers during 200 runs on Temporal, and restart its server twice
 	./scripts/services start postgres temporal
