@@ -106,9 +106,12 @@ torture: build services ## kill -9 at random instants, 100 rounds on each backen
 torture-cloud: ## the DigitalOcean plugin in a cloud that drops answers at random, 100 rounds
 	cd internal/e2e && $(GO) test -count 1 -v -run '^TestChaos$$' -rounds $(or $(ROUNDS),100) .
 
-torture-cluster: build ## kill -9 workers during 200 runs on Temporal, and restart its server twice
+torture-cluster: build plugin-digitalocean ## kill -9 workers during 200 runs on Temporal, on this machine and the fake cloud, and restart its server twice
 	./scripts/services start postgres temporal
-	@eval "$$(./scripts/services env)"; $(GO) run ./internal/clustertorture -wfctl $(BIN)-temporal -runs $(or $(RUNS),200)
+	@set -e; eval "$$(./scripts/services env)"; $(GO) build -o bin/fakedo ./plugins/digitalocean/fakedo/cmd/fakedo; \
+	bin/fakedo --addr 127.0.0.1:8091 --speed 600 --quiet >/dev/null & fake=$$!; trap "kill $$fake" EXIT; \
+	$(GO) run ./internal/clustertorture -wfctl $(BIN)-temporal -runs $(or $(RUNS),200) \
+		-cloud http://127.0.0.1:8091 -plugin file://$(CURDIR)/dist/plugins/digitalocean
 
 bench-cluster: build ## the figures of runs on Temporal
 	./scripts/services start postgres temporal

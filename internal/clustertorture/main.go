@@ -4,8 +4,8 @@
 //
 // Each environment gets one run after the other, half of them `up`, half a
 // pipeline; several environments are at work at once. What is made are files
-// that notice a second creation, folders of provider local, and whatever
-// modules -modules adds: a plugin's, for a platform that can be asked.
+// that notice a second creation, folders of provider local and,
+// with -cloud, networks, volumes and Droplets on the fake of DigitalOcean.
 package main
 
 import (
@@ -32,8 +32,8 @@ func main() {
 	flag.IntVar(&o.modules, "things", 6, "how many things an environment has at most")
 	flag.DurationVar(&o.heartbeat, "heartbeat", 4*time.Second, "how soon a worker that is gone is noticed")
 	flag.DurationVar(&o.pause, "pause", 2500*time.Millisecond, "how long between two kills, on average")
-	flag.StringVar(&o.modulesFile, "modules", "", "a FILE of YAML: more modules for every environment")
-	flag.StringVar(&o.manifest, "manifest", "", "a wfctl.yaml for the project, for the plugins of those modules")
+	flag.StringVar(&o.cloud, "cloud", "", "the URL of a running fakedo: environments have resources there too")
+	flag.StringVar(&o.source, "plugin", "", "where the DigitalOcean plugin comes from: what make plugin-digitalocean made, as file://FOLDER")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the random choices")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -45,12 +45,12 @@ func main() {
 }
 
 type options struct {
-	wfctl                 string
-	runs, environments    int
-	workers, modules      int
-	heartbeat, pause      time.Duration
-	modulesFile, manifest string
-	seed                  uint64
+	wfctl              string
+	runs, environments int
+	workers, modules   int
+	heartbeat, pause   time.Duration
+	cloud, source      string
+	seed               uint64
 }
 
 // torture makes the world, tortures it and looks at what is left.

@@ -67,6 +67,7 @@ type environment struct {
 	name, dir string
 	// versions are the things that are desired now, by number.
 	versions map[int]int
+	onCloud  onCloud
 }
 
 func (e *environment) all(ctx context.Context, runs int) error {
@@ -79,6 +80,9 @@ func (e *environment) all(ctx context.Context, runs int) error {
 		return err
 	}
 	if err := os.Symlink(shared, filepath.Join(e.dir, ".wfctl")); err != nil {
+		return err
+	}
+	if err := e.addPlugin(ctx); err != nil {
 		return err
 	}
 	for n := range runs {
@@ -130,13 +134,7 @@ func (e *environment) write() error {
 			fmt.Fprintf(&b, "      %s: [\"%s\"]\n", verb, strings.Join(argv, `", "`))
 		}
 	}
-	if e.modulesFile != "" {
-		raw, err := os.ReadFile(e.modulesFile)
-		if err != nil {
-			return err
-		}
-		b.Write(raw)
-	}
+	b.WriteString(e.cloudModules())
 	b.WriteString(`pipelines:
   release:
     steps:
@@ -148,21 +146,13 @@ func (e *environment) write() error {
     always:
       - {type: publish, with: {topic: release, data: {status: "${{ run.status }}"}}}
 `)
-	if e.manifest != "" {
-		raw, err := os.ReadFile(e.manifest)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(e.dir, "wfctl.yaml"), raw, 0o600)
-		}
-		if err != nil {
-			return err
-		}
-	}
 	return os.WriteFile(filepath.Join(e.dir, "app.yaml"), []byte(b.String()), 0o600)
 }
 
 // run changes the configuration, starts a run and waits for its end.
 func (e *environment) run(ctx context.Context, n int) error {
 	e.change()
+	e.changeCloud()
 	if err := e.write(); err != nil {
 		return err
 	}
@@ -274,5 +264,5 @@ func (e *environment) verify() error {
 	if !maps.Equal(there, want) {
 		return fmt.Errorf("there is %v, desired is %v", there, want)
 	}
-	return nil
+	return e.verifyCloud()
 }

@@ -33,7 +33,9 @@ func newWorld(ctx context.Context, o options) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.Cluster, err = clusters.Open(ctx, dir, o.wfctl)
+	if w.Cluster, err = clusters.Open(ctx, dir, o.wfctl); err == nil {
+		w.Env = append(w.Env, "DIGITALOCEAN_TOKEN="+token)
+	}
 	return w, err
 }
 

@@ -95,6 +95,8 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(ca) // a client that went away needs no answer
 	case "GET state":
 		answerJSON(w, s.State())
+	case "GET made":
+		answerJSON(w, s.Made())
 	case "GET remaining":
 		answerJSON(w, orEmpty(s.Remaining()))
 	case "GET violations":
@@ -119,7 +121,7 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 			answerJSON(w, doc{"now": s.opts.Clock.Now()})
 		}
 	default:
-		http.Error(w, "the fake has GET log, state, remaining, violations, faults, ca; POST faults, chaos, advance; DELETE faults", http.StatusNotFound)
+		http.Error(w, "the fake has GET log, state, made, remaining, violations, faults, ca; POST faults, chaos, advance; DELETE faults", http.StatusNotFound)
 	}
 }
 
