@@ -38,8 +38,13 @@ func (e *environment) changeCloud() {
 	}
 }
 
+// cloudName begins with what tells this torture from others on the same fake.
 func (e *environment) cloudName(kind string) string {
-	return fmt.Sprintf("torture-%s-%s-%d", e.name, kind, e.onCloud.life)
+	return fmt.Sprintf("%s%s-%d", e.cloudPrefix(), kind, e.onCloud.life)
+}
+
+func (e *environment) cloudPrefix() string {
+	return fmt.Sprintf("torture-%x-%s-", e.seed&0xffff, e.name)
 }
 
 // cloudModules are what the application file has on the cloud.
@@ -100,7 +105,7 @@ func (e *environment) verifyCloud() error {
 		want = map[string]bool{"vpc " + e.cloudName("net"): true, "volume " + e.cloudName("disk"): true, "droplet " + e.cloudName("vm"): true}
 	}
 	for _, have := range remaining {
-		if strings.Contains(have, " torture-"+e.name+"-") && !want[have] {
+		if strings.Contains(have, " "+e.cloudPrefix()) && !want[have] {
 			return fmt.Errorf("left over in the cloud: %s", have)
 		}
 		delete(want, have)
@@ -109,7 +114,7 @@ func (e *environment) verifyCloud() error {
 		return fmt.Errorf("not in the cloud: %v", want)
 	}
 	for what, n := range made {
-		if n > 1 && strings.Contains(what, " torture-") {
+		if n > 1 && strings.Contains(what, " "+e.cloudPrefix()) {
 			return fmt.Errorf("made %d times in the cloud: %s", n, what)
 		}
 	}
