@@ -117,7 +117,7 @@ func run(t testing.TB, address, program string, args ...string) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = <-ended
+		<-ended //nolint:errcheck // it was killed
 	})
 	for {
 		if _, err := get(ctx, address); err == nil {

@@ -40,12 +40,19 @@ func again(ctx context.Context) bool { return activity.GetInfo(ctx).Attempt > 1 
 
 // fatal are the errors that another try on another worker would not mend.
 func fatal(err error) error {
+	if !isFatal(err) {
+		return err
+	}
+	f := pipeline.FailureOf(err)
+	return temporal.NewApplicationErrorWithOptions(f.Message, string(f.Code), temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
+}
+
+func isFatal(err error) bool {
 	switch fault.CodeOf(err) {
 	case fault.Config, fault.NotFound, fault.Usage, fault.Refused, fault.Integrity:
-		f := pipeline.FailureOf(err)
-		return temporal.NewApplicationErrorWithOptions(f.Message, string(f.Code), temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
+		return true
 	}
-	return err
+	return false
 }
 
 // Begin opens a run.
@@ -213,7 +220,7 @@ func (a *activities) Change(ctx context.Context, in applyInput) (applyOutput, er
 	if errors.Is(context.Cause(halt), pipeline.ErrLeft) {
 		return applyOutput{}, pipeline.ErrLeft
 	}
-	if again(ctx) && (err == nil || fatal(err) != err) {
+	if again(ctx) && (err == nil || isFatal(err)) {
 		store, storeErr := a.host.Store(halt)
 		if storeErr == nil {
 			storeErr = (&past{store: store, run: in.Job.Run}).settle(halt, err != nil || len(end.Failures) > 0)

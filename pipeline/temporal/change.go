@@ -33,7 +33,7 @@ func runChange(ctx workflow.Context, in changeInput) (runOutput, error) {
 		_ = workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), noteActivity, waits(in.Job)).Get(free, nil) // it only tells
 	}
 	var got applyOutput
-	err := error(temporal.NewCanceledError())
+	err := temporal.NewCanceledError()
 	if l.take(bounded, told) {
 		err = workflow.ExecuteActivity(workflow.WithActivityOptions(bounded, work(in.Heartbeat)), changeActivity, applyInput{in.Job, in.Call}).Get(ctx, &got)
 		l.done()

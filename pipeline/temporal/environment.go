@@ -242,12 +242,12 @@ func (q *queues) Leave(ctx context.Context, in leaseInput) error {
 
 // Alive tells whether a run is still there.
 func (q *queues) Alive(ctx context.Context, run string) (bool, error) {
-	d, err := q.client.DescribeWorkflowExecution(ctx, WorkflowID(run), "")
+	d, err := q.client.DescribeWorkflow(ctx, WorkflowID(run), "")
 	if isGone(err) {
 		return false, nil
 	}
 	if err != nil {
 		return true, err
 	}
-	return d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
+	return d.Status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
 }

@@ -214,7 +214,7 @@ func (t *tries) run(ctx workflow.Context) stepOutput {
 			if over {
 				return end
 			}
-			failure, last = end.Failure, end.Failure
+			last = end.Failure
 		} else if final {
 			return t.fail(ctx, failure)
 		}

@@ -116,11 +116,16 @@ func (s *Server) imageName(image doc) string {
 	if image == nil || str(image, "registry_type") != "DOCR" {
 		return ""
 	}
+	// An app's spec does not say which of the account's registries; the first
+	// that has the image is it.
+	reference, separator := str(image, "digest"), "@"
+	if reference == "" {
+		reference, separator = defaultTo(str(image, "tag"), "latest"), ":"
+	}
 	for _, r := range s.shelf("registry").objects {
-		if digest := str(image, "digest"); digest != "" {
-			return r.name + "/" + str(image, "repository") + "@" + digest
+		if repository := r.name + "/" + str(image, "repository"); s.hasImage(repository, reference) {
+			return repository + separator + reference
 		}
-		return r.name + "/" + str(image, "repository") + ":" + defaultTo(str(image, "tag"), "latest")
 	}
 	return ""
 }

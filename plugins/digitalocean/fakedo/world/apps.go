@@ -36,7 +36,6 @@ type deployment struct {
 	routes []route
 	parts  map[string][]*process
 	images map[string]*v1.Config
-	jobs   []fakedo.Component // that come after
 	spec   fakedo.Deployment
 }
 
