@@ -274,7 +274,7 @@ func TestStuckCall(t *testing.T) {
 		done <- err
 	}()
 	<-waiting.got
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := p.Create(ctx, create("hang"), nil)
 	if !errors.Is(err, wire.ErrPlugin) || sdk.CodeOf(err) != sdk.CodeDeadline || !strings.Contains(err.Error(), "did not stop within 50ms") {
@@ -290,13 +290,13 @@ func TestStuckCall(t *testing.T) {
 }
 
 func TestCallThatHangs(t *testing.T) {
-	h := newHost(t, Options{CallTimeout: 50 * time.Millisecond, Grace: 50 * time.Millisecond})
+	h := newHost(t, Options{CallTimeout: 2 * time.Second, Grace: 50 * time.Millisecond})
 	p := h.Provider(self(t))
 	if _, err := p.Schema(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	_, err := p.Read(t.Context(), &sdk.ReadRequest{Type: "x", Name: "hang"})
-	if !errors.Is(err, wire.ErrPlugin) || !strings.Contains(err.Error(), "Read: no answer within 50ms") {
+	if !errors.Is(err, wire.ErrPlugin) || !strings.Contains(err.Error(), "Read: no answer within 2s") {
 		t.Errorf("%v", err)
 	}
 }

@@ -83,7 +83,7 @@ func TestSelfAndAZombie(t *testing.T) {
 	}
 	_ = in.Close()
 	_, _ = out.Read(make([]byte, 1)) // its end
-	for deadline := time.Now().Add(5 * time.Second); !child.gone(me, system{}); runtime.Gosched() {
+	for deadline := time.Now().Add(30 * time.Second); !child.gone(me, system{}); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("a child that has ended counts as running")
 		}

@@ -35,7 +35,7 @@ func TestCommandDiesWithItsHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = host.Wait()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for alive(pid) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d lives on", pid)

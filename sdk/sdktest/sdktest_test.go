@@ -14,7 +14,7 @@ import (
 
 func suiteOf(fault string) Suite {
 	return Suite{
-		Name: "model", Timeout: 5 * time.Second,
+		Name: "model", Timeout: 30 * time.Second,
 		New: func(context.Context) (sdk.Provider, error) { return newModel(fault), nil },
 		Resources: []Resource{{
 			Type: "model.thing", Config: json.RawMessage(`{"text":"hello there","secret":"open sesame","size":2}`),

@@ -216,7 +216,7 @@ func command(env ...string) *exec.Cmd {
 func ends(t *testing.T, f func(t *testing.T, c *Conn)) {
 	t.Helper()
 	t.Run("loop", func(t *testing.T) {
-		c, err := Loop(t.Context(), &fake{}, LoopOptions{Grace: 200 * time.Millisecond})
+		c, err := Loop(t.Context(), &fake{}, LoopOptions{Grace: 2 * time.Second})
 		use(t, c, err, f)
 	})
 	t.Run("process", func(t *testing.T) {

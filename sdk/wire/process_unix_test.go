@@ -37,7 +37,7 @@ func alive(pid string) bool {
 
 func gone(t *testing.T, pid string) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for alive(pid) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %s lives on", pid)

@@ -209,7 +209,7 @@ func TestCancellationReachesThePlugin(t *testing.T) {
 		if _, err := c.Read(ctx, &sdk.ReadRequest{Type: "x", Name: "wait"}); sdk.CodeOf(err) != sdk.CodeCancelled {
 			t.Errorf("%v", err)
 		}
-		if d := time.Since(began); d > time.Second {
+		if d := time.Since(began); d > 20*time.Second {
 			t.Errorf("it took %s", d)
 		}
 		if _, err := c.Create(ctx, create("a"), nil); sdk.CodeOf(err) != sdk.CodeCancelled {

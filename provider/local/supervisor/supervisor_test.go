@@ -126,9 +126,9 @@ func TestAProgramThatEndsAtOnceIsExplained(t *testing.T) {
 func TestAProgramThatNeverListensIsExplained(t *testing.T) {
 	b := newBench(t)
 	spec := b.app("web", "hang")
-	spec.Ready.Timeout = 200 * time.Millisecond
+	spec.Ready.Timeout = time.Second
 	_, err := b.connect().Apply(t.Context(), spec, func(Event) {})
-	for _, want := range []string{"health check does not pass after 200ms", "I never listen"} {
+	for _, want := range []string{"health check does not pass after 1s", "I never listen"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q: %v", want, err)
 		}
