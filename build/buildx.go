@@ -10,11 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // buildx is the program `docker buildx` for one build.
@@ -47,7 +47,7 @@ func openBuildx(ctx context.Context, b *dockerfileBuild, h Host) (*buildx, error
 		}
 		return nil, nil // docker says what it does not know in many ways
 	}
-	x.direct = !driverDocker.MatchString(out)
+	x.direct = !driverDocker().MatchString(out)
 	if !x.direct {
 		status, err := x.output(ctx, "info", "--format", "{{json .DriverStatus}}")
 		x.direct = err == nil && strings.Contains(status, "containerd.snapshotter")
@@ -55,7 +55,7 @@ func openBuildx(ctx context.Context, b *dockerfileBuild, h Host) (*buildx, error
 	return x, nil
 }
 
-var driverDocker = regexp.MustCompile(`(?m)^Driver:\s+docker\s*$`)
+var driverDocker = lazyregexp.New(`(?m)^Driver:\s+docker\s*$`)
 
 func (x *buildx) close() { x.config.close() }
 
@@ -156,7 +156,7 @@ func (x *buildx) flags() (args []string) {
 }
 
 // buildStep is a step as buildx tells it: #5 [2/3] RUN ….
-var buildStep = regexp.MustCompile(`^#\d+ (\[.+)$`)
+var buildStep = lazyregexp.New(`^#\d+ (\[.+)$`)
 
 // run runs docker and passes on its steps.
 func (x *buildx) run(ctx context.Context, args []string, progress Progress) error {
@@ -169,7 +169,7 @@ func (x *buildx) run(ctx context.Context, args []string, progress Progress) erro
 		defer close(read)
 		for s := bufio.NewScanner(r); s.Scan(); {
 			lines = append(lines, s.Text())
-			if m := buildStep.FindStringSubmatch(s.Text()); m != nil {
+			if m := buildStep().FindStringSubmatch(s.Text()); m != nil {
 				progress(m[1], -1)
 			}
 		}

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // Dockerfile builds with BuildKit: through `docker buildx` where that is
@@ -76,8 +76,8 @@ type dockerfileBuild struct {
 }
 
 var (
-	argForm    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	secretForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+	argForm    = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	secretForm = lazyregexp.New(`^[A-Za-z0-9_.-]+$`)
 )
 
 func decodeDockerfile(spec Spec) (*dockerfileBuild, error) {
@@ -88,12 +88,12 @@ func decodeDockerfile(spec Spec) (*dockerfileBuild, error) {
 	b.context = b.abs(orDefault(b.Context, "."))
 	b.file = filepath.Join(b.context, filepath.FromSlash(orDefault(b.dockerfileOptions.Dockerfile, "Dockerfile")))
 	for name := range b.Args {
-		if !argForm.MatchString(name) {
+		if !argForm().MatchString(name) {
 			return nil, fault.New(fault.Config, "image %q: %q cannot be a build argument", b.Name, name)
 		}
 	}
 	for id, s := range b.Secrets {
-		if !secretForm.MatchString(id) || (s.Env == "") == (s.File == "") {
+		if !secretForm().MatchString(id) || (s.Env == "") == (s.File == "") {
 			return nil, fault.New(fault.Config, "image %q: the secret %q comes from a variable or from a file", b.Name, id).WithHint("write {%s: {env: NAME}} or {%s: {file: PATH}}", id, id)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // Go builds a static binary of a Go package per platform, with the `go` that
@@ -103,8 +103,8 @@ type goProgram struct{ name, pkg string }
 const nonRoot = "65532:65532"
 
 var (
-	userForm  = regexp.MustCompile(`^[0-9]+(:[0-9]+)?$`)
-	labelForm = regexp.MustCompile(`^(github\.com|gitlab\.com|codeberg\.org|bitbucket\.org)/[^/]+/[^/]+`)
+	userForm  = lazyregexp.New(`^[0-9]+(:[0-9]+)?$`)
+	labelForm = lazyregexp.New(`^(github\.com|gitlab\.com|codeberg\.org|bitbucket\.org)/[^/]+/[^/]+`)
 )
 
 func decodeGo(spec Spec) (*goBuild, error) {
@@ -136,7 +136,7 @@ func (b *goBuild) check() error {
 	if err := b.choosePrograms(); err != nil {
 		return err
 	}
-	if b.User != "" && !userForm.MatchString(b.User) {
+	if b.User != "" && !userForm().MatchString(b.User) {
 		return fault.New(fault.Config, "image %q: the user %q is not a number", b.Name, b.User).WithHint("write UID or UID:GID; names mean nothing to a cluster")
 	}
 	for _, text := range b.Platforms {
@@ -294,7 +294,7 @@ func (b *goBuild) choosePrograms() error {
 
 func (b *goBuild) config(p v1.Platform, module string) v1.ConfigFile {
 	labels := map[string]string{"org.opencontainers.image.title": b.Name}
-	if source := labelForm.FindString(module); source != "" {
+	if source := labelForm().FindString(module); source != "" {
 		labels["org.opencontainers.image.source"] = "https://" + source
 	}
 	for k, v := range b.Labels {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // goTool is the go command of a machine, as it is in the folder of a build:
@@ -64,14 +64,14 @@ func (g Go) tool(ctx context.Context, b *goBuild) (*goTool, error) {
 	return t, nil
 }
 
-var moduleLine = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
+var moduleLine = lazyregexp.New(`(?m)^module\s+"?([^\s"]+)`)
 
 func modulePath(file string) string {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return ""
 	}
-	if m := moduleLine.FindSubmatch(raw); m != nil {
+	if m := moduleLine().FindSubmatch(raw); m != nil {
 		return string(m[1])
 	}
 	return ""
@@ -179,7 +179,7 @@ func orDefault(s, d string) string {
 	return s
 }
 
-var compileError = regexp.MustCompile(`^(?:vet: )?(.+\.(?:go|s|mod|work)):(\d+)(?::(\d+))?: (.+)$`)
+var compileError = lazyregexp.New(`^(?:vet: )?(.+\.(?:go|s|mod|work)):(\d+)(?::(\d+))?: (.+)$`)
 
 // goFailure turns what the go command said into an error with the place of
 // the first mistake; the others are its detail.
@@ -192,7 +192,7 @@ func goFailure(b *goBuild, what, stderr string) error {
 	}
 	f := fault.New(fault.Config, "image %q: go %s failed", b.Name, what)
 	for _, line := range lines {
-		m := compileError.FindStringSubmatch(line)
+		m := compileError().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}

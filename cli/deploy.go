@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/ui"
 	"github.com/gocodealone/wfctl/verify"
 )
@@ -195,7 +195,7 @@ func (o verifyOptions) config(getenv func(string) (string, bool)) (verify.Config
 	return c, secrets, nil
 }
 
-var secretHeader = regexp.MustCompile(`(?i)auth|token|secret|key|cookie|passw`)
+var secretHeader = lazyregexp.New(`(?i)auth|token|secret|key|cookie|passw`)
 
 // readHeaders reads 'NAME: VALUE' with variables, and returns the values that
 // are secret.
@@ -218,7 +218,7 @@ func readHeaders(list []string, getenv func(string) (string, bool)) (headers map
 		if missing != "" {
 			return nil, nil, fault.New(fault.Usage, "the header %s needs the variable %s, which is not set", name, missing)
 		}
-		if secretHeader.MatchString(name) {
+		if secretHeader().MatchString(name) {
 			secrets = append(secrets, value, strings.TrimSpace(value[strings.LastIndexByte(value, ' ')+1:]))
 		}
 		headers[strings.TrimSpace(name)] = value

@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 func sortStandings(list []Standing) {
@@ -26,13 +26,13 @@ const template = `-- +goose Up
 
 `
 
-var notInName = regexp.MustCompile(`[^a-z0-9]+`)
+var notInName = lazyregexp.New(`[^a-z0-9]+`)
 
 // Create writes an empty migration and returns its path. Its version is the
 // time, in UTC, as goose and golang-migrate write it; in a folder that counts
 // from 1 it is the next number.
 func Create(dir, name string, now time.Time) (string, error) {
-	slug := strings.Trim(notInName.ReplaceAllString(strings.ToLower(name), "_"), "_")
+	slug := strings.Trim(notInName().ReplaceAllString(strings.ToLower(name), "_"), "_")
 	if slug == "" {
 		return "", fault.New(fault.Usage, "%q is no name for a migration", name).WithHint("say what it does: add_users")
 	}

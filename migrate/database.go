@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // database is a connection pool with what differs between the two kinds.
@@ -83,7 +83,7 @@ const startingUp = "57P03"
 // errAbsent is the error of a SQLite database whose file is not there yet.
 var errAbsent = errors.New("the database does not exist yet")
 
-var driveLetter = regexp.MustCompile(`^/[A-Za-z]:`)
+var driveLetter = lazyregexp.New(`^/[A-Za-z]:`)
 
 // sqlitePath takes the path out of sqlite:///abs, sqlite://rel, sqlite:rel.
 func sqlitePath(address string) (path, query string, err error) {
@@ -92,7 +92,7 @@ func sqlitePath(address string) (path, query string, err error) {
 	if path, err = url.PathUnescape(rest); err != nil || path == "" {
 		return "", "", fault.New(fault.Config, "the URL of the SQLite database has no usable path").WithHint("write it as sqlite:///folder/name.db")
 	}
-	if driveLetter.MatchString(path) {
+	if driveLetter().MatchString(path) {
 		path = path[1:]
 	}
 	return filepath.FromSlash(path), query, nil
@@ -118,7 +118,7 @@ func openSQLite(address string, readOnly bool) (*database, error) {
 		values.Add("_pragma", "query_only(1)")
 	}
 	slashed := filepath.ToSlash(path)
-	if driveLetter.MatchString("/" + slashed) {
+	if driveLetter().MatchString("/" + slashed) {
 		slashed = "/" + slashed
 	}
 	dsn := "file:" + (&url.URL{Path: slashed}).EscapedPath() + "?" + values.Encode()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // Dialect is a kind of database that rules differ for.
@@ -79,10 +80,10 @@ func lintRules() []lintRule {
 }
 
 var (
-	lockTimeout = regexp.MustCompile(`^(SET (LOCAL |SESSION )?LOCK_TIMEOUT|SELECT (PG_CATALOG\.)?SET_CONFIG\()`)
-	takesLock   = regexp.MustCompile(`^(ALTER TABLE|CREATE (UNIQUE )?INDEX|DROP (TABLE|INDEX)|CREATE TRIGGER|REINDEX|VACUUM FULL|CLUSTER|LOCK TABLE)\b`)
-	makesTable  = regexp.MustCompile(`^CREATE (?:TEMP |TEMPORARY |UNLOGGED )?TABLE (?:IF NOT EXISTS )?([^ (]+)`)
-	ofTable     = regexp.MustCompile(`^(?:ALTER TABLE (?:IF EXISTS )?(?:ONLY )?([^ ]+)|CREATE (?:UNIQUE )?INDEX .*?\bON (?:ONLY )?([^ (]+)|DROP TABLE (?:IF EXISTS )?([^ ;,]+))`)
+	lockTimeout = lazyregexp.New(`^(SET (LOCAL |SESSION )?LOCK_TIMEOUT|SELECT (PG_CATALOG\.)?SET_CONFIG\()`)
+	takesLock   = lazyregexp.New(`^(ALTER TABLE|CREATE (UNIQUE )?INDEX|DROP (TABLE|INDEX)|CREATE TRIGGER|REINDEX|VACUUM FULL|CLUSTER|LOCK TABLE)\b`)
+	makesTable  = lazyregexp.New(`^CREATE (?:TEMP |TEMPORARY |UNLOGGED )?TABLE (?:IF NOT EXISTS )?([^ (]+)`)
+	ofTable     = lazyregexp.New(`^(?:ALTER TABLE (?:IF EXISTS )?(?:ONLY )?([^ ]+)|CREATE (?:UNIQUE )?INDEX .*?\bON (?:ONLY )?([^ (]+)|DROP TABLE (?:IF EXISTS )?([^ ;,]+))`)
 )
 
 // Lint warns of what goes wrong on a database in use. A table that the same
@@ -111,10 +112,10 @@ type linter struct {
 }
 
 func (l *linter) statement(rules []lintRule, i int, sql string) {
-	if m := makesTable.FindStringSubmatch(sql); m != nil {
+	if m := makesTable().FindStringSubmatch(sql); m != nil {
 		l.fresh[m[1]] = true
 	}
-	if lockTimeout.MatchString(sql) {
+	if lockTimeout().MatchString(sql) {
 		l.limited = true
 	}
 	fresh := l.fresh[tableOf(sql)]
@@ -124,14 +125,14 @@ func (l *linter) statement(rules []lintRule, i int, sql string) {
 			l.add(i, r.name, r.message, r.hint, r.certain)
 		}
 	}
-	if l.dialect != SQLite && !l.limited && !l.warned && !fresh && takesLock.MatchString(sql) && !strings.Contains(sql, " CONCURRENTLY") {
+	if l.dialect != SQLite && !l.limited && !l.warned && !fresh && takesLock().MatchString(sql) && !strings.Contains(sql, " CONCURRENTLY") {
 		l.warned = true
 		l.add(i, "lock-timeout", "it waits for a lock without a limit, and everybody behind it waits too", "begin the migration with SET LOCAL lock_timeout = '5s'", false)
 	}
 }
 
 func tableOf(sql string) string {
-	for _, name := range ofTable.FindStringSubmatch(sql) {
+	for _, name := range ofTable().FindStringSubmatch(sql) {
 		if name != "" && name != sql && !strings.Contains(name, " ") {
 			return name
 		}

@@ -10,12 +10,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // Script is one direction of a migration.
@@ -102,9 +102,9 @@ type loader struct {
 }
 
 var (
-	pairName  = regexp.MustCompile(`^(\d+)_(.*)\.(up|down)\.sql$`)
-	gooseName = regexp.MustCompile(`^(\d+)_(.*)\.sql$`)
-	goName    = regexp.MustCompile(`^\d+_.*\.go$`)
+	pairName  = lazyregexp.New(`^(\d+)_(.*)\.(up|down)\.sql$`)
+	gooseName = lazyregexp.New(`^(\d+)_(.*)\.sql$`)
+	goName    = lazyregexp.New(`^\d+_.*\.go$`)
 )
 
 func (l *loader) position(name string) fault.Position {
@@ -119,9 +119,9 @@ func (l *loader) fail(pos fault.Position, hint, format string, args ...any) {
 func (l *loader) file(name string) {
 	var m []string
 	direction := ""
-	if m = pairName.FindStringSubmatch(name); m != nil {
+	if m = pairName().FindStringSubmatch(name); m != nil {
 		direction = m[3]
-	} else if m = gooseName.FindStringSubmatch(name); m == nil {
+	} else if m = gooseName().FindStringSubmatch(name); m == nil {
 		l.other(name)
 		return
 	}
@@ -147,7 +147,7 @@ func (l *loader) other(name string) {
 	switch {
 	case strings.HasSuffix(name, ".sql"):
 		l.fail(l.position(name), "call it NNN_name.sql, or NNN_name.up.sql and NNN_name.down.sql", "the name has no version")
-	case goName.MatchString(name) && !strings.HasSuffix(name, "_test.go"):
+	case goName().MatchString(name) && !strings.HasSuffix(name, "_test.go"):
 		l.fail(l.position(name), "write it in SQL, or run it with goose itself", "a migration in Go cannot be run")
 	}
 }
@@ -184,11 +184,11 @@ func (l *loader) pair(name string, version int64, title, direction, text string)
 	m.Down = &s
 }
 
-var alone = regexp.MustCompile(`(?i)^(VACUUM|BEGIN|START TRANSACTION|CREATE DATABASE|DROP DATABASE|CREATE TABLESPACE|ALTER SYSTEM|(CREATE|DROP)( UNIQUE)? INDEX CONCURRENTLY|REINDEX.* CONCURRENTLY|REFRESH MATERIALIZED VIEW CONCURRENTLY)\b`)
+var alone = lazyregexp.New(`(?i)^(VACUUM|BEGIN|START TRANSACTION|CREATE DATABASE|DROP DATABASE|CREATE TABLESPACE|ALTER SYSTEM|(CREATE|DROP)( UNIQUE)? INDEX CONCURRENTLY|REINDEX.* CONCURRENTLY|REFRESH MATERIALIZED VIEW CONCURRENTLY)\b`)
 
 // standsAlone tells whether a database refuses a statement in a transaction,
 // or the file has its own.
-func standsAlone(s Statement) bool { return alone.MatchString(normalise(s.SQL)) }
+func standsAlone(s Statement) bool { return alone().MatchString(normalise(s.SQL)) }
 
 func (l *loader) split(name, text string, line int) ([]Statement, bool) {
 	statements, err := split(text, line)

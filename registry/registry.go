@@ -9,11 +9,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/sdk"
 )
 
@@ -86,8 +86,8 @@ type Host struct {
 }
 
 var (
-	hostForm      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9a-fA-F:]+\](:[0-9]{1,5})?$`)
-	namespaceForm = regexp.MustCompile(`^[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
+	hostForm      = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$|^\[[0-9a-fA-F:]+\](:[0-9]{1,5})?$`)
+	namespaceForm = lazyregexp.New(`^[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
 )
 
 // CheckNames reports a host or namespace that no registry can have.
@@ -96,10 +96,10 @@ func CheckNames(s Spec) error {
 		return fault.New(fault.Config, "registry %q: the host %q is not a host", s.Name, s.Host).
 			At(s.Pos).WithHint("write it without scheme and path: ghcr.io; what follows it is `namespace`")
 	}
-	if s.Host != "" && !hostForm.MatchString(s.Host) {
+	if s.Host != "" && !hostForm().MatchString(s.Host) {
 		return fault.New(fault.Config, "registry %q: %q is not a host", s.Name, s.Host).At(s.Pos).WithHint("write it as ghcr.io or 127.0.0.1:5000")
 	}
-	if s.Namespace != "" && !namespaceForm.MatchString(s.Namespace) {
+	if s.Namespace != "" && !namespaceForm().MatchString(s.Namespace) {
 		return fault.New(fault.Config, "registry %q: %q cannot be part of an image's name", s.Name, s.Namespace).
 			At(s.Pos).WithHint("use lower-case letters, digits, dots, dashes and underscores, with slashes between")
 	}

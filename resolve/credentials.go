@@ -6,6 +6,7 @@ import (
 
 	"github.com/gocodealone/wfctl/config"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/resource"
 )
 
@@ -17,9 +18,9 @@ type Credential struct {
 }
 
 // passwords are where a URL, or a line of settings, has one.
-var passwords = []*regexp.Regexp{
-	regexp.MustCompile(`://[^/?#@\s:]*:([^/?#@\s]+)@`),
-	regexp.MustCompile(`(?i)\bpassword\s*=\s*'?([^\s'&;]+)`),
+var passwords = []func() *regexp.Regexp{
+	lazyregexp.New(`://[^/?#@\s:]*:([^/?#@\s]+)@`),
+	lazyregexp.New(`(?i)\bpassword\s*=\s*'?([^\s'&;]+)`),
 }
 
 // Credentials finds the passwords in the texts of a configuration as the file
@@ -42,7 +43,7 @@ func Credentials(i resource.Input) []Credential {
 			return
 		}
 		for _, pattern := range passwords {
-			if m := pattern.FindStringSubmatch(n.Text); m != nil && !strings.HasPrefix(m[1], "${") {
+			if m := pattern().FindStringSubmatch(n.Text); m != nil && !strings.HasPrefix(m[1], "${") {
 				found = append(found, Credential{m[1], n.Pos()})
 			}
 		}

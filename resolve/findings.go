@@ -16,6 +16,7 @@ import (
 
 	"github.com/gocodealone/wfctl/config"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/sdk"
 )
@@ -220,8 +221,8 @@ func shown(r *big.Rat) string {
 }
 
 var (
-	hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?$`)
-	uuid     = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	hostname = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?$`)
+	uuid     = lazyregexp.New(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
 // formatNames are formats in words.
@@ -242,7 +243,7 @@ func fitsFormat(format, s string) (hint string, ok bool) {
 		_, err = mail.ParseAddress(s)
 		return "such as someone@example.com", err == nil
 	case "hostname":
-		return "such as db.example.com", len(s) <= 253 && hostname.MatchString(s)
+		return "such as db.example.com", len(s) <= 253 && hostname().MatchString(s)
 	case "ipv4":
 		a, bad := netip.ParseAddr(s)
 		return "such as 10.0.0.1", bad == nil && a.Is4()
@@ -265,7 +266,7 @@ func fitsFormat(format, s string) (hint string, ok bool) {
 		_, err = regexp.Compile(s)
 		return "a regular expression of Go (RE2)", err == nil
 	case "uuid":
-		return "such as 123e4567-e89b-12d3-a456-426614174000", uuid.MatchString(s)
+		return "such as 123e4567-e89b-12d3-a456-426614174000", uuid().MatchString(s)
 	}
 	return "", true
 }

@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"html"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // nesting bounds how deep parts are looked for within parts: a URL in JSON
@@ -62,12 +63,12 @@ func (c *collector) part(value []byte, depth int) {
 }
 
 // armour is the first or last line of a PEM block, which is no secret.
-var armour = regexp.MustCompile(`^-----(BEGIN|END) [A-Z0-9 ]+-----$`)
+var armour = lazyregexp.New(`^-----(BEGIN|END) [A-Z0-9 ]+-----$`)
 
 // telling tells whether a part of a secret is one itself: punctuation alone,
 // such as the braces of a JSON document, is not.
 func telling(part []byte) bool {
-	return len(part) >= shortest && bytes.ContainsFunc(part, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) && !armour.Match(part)
+	return len(part) >= shortest && bytes.ContainsFunc(part, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) && !armour().Match(part)
 }
 
 func (c *collector) add(form []byte) {
@@ -108,12 +109,12 @@ func (c *collector) spell(value []byte) {
 }
 
 // dense is what keys and tokens are made of; ordinary text is not.
-var dense = regexp.MustCompile(`^[A-Za-z0-9+/=_.~-]+$`)
+var dense = lazyregexp.New(`^[A-Za-z0-9+/=_.~-]+$`)
 
 // pieces adds pieces of a long key, so that one that was cut off somewhere is
 // known, too.
 func (c *collector) pieces(value []byte) {
-	if len(value) < 2*pieceSize || !dense.Match(value) {
+	if len(value) < 2*pieceSize || !dense().Match(value) {
 		return
 	}
 	for piece := range slices.Chunk(value, pieceSize) {
@@ -202,9 +203,9 @@ func escaped(r rune) string { return `\u` + strconv.FormatInt(0x10000+int64(r), 
 
 func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
 
-var percent = regexp.MustCompile(`%[0-9A-F]{2}`)
+var percent = lazyregexp.New(`%[0-9A-F]{2}`)
 
-func lowerHex(s string) string { return percent.ReplaceAllStringFunc(s, strings.ToLower) }
+func lowerHex(s string) string { return percent().ReplaceAllStringFunc(s, strings.ToLower) }
 
 // userinfo is a password as net/url writes it into a URL.
 func userinfo(s string) string {
@@ -212,8 +213,8 @@ func userinfo(s string) string {
 }
 
 var (
-	inURL = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:]*:([^\s/?#]*)@`)
-	inDSN = regexp.MustCompile(`(?i)(?:password|passwd|pwd|secret|token|key|signature|sig)=(?:'((?:[^'\\]|\\.)*)'|([^\s&;'"]+))`)
+	inURL = lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:]*:([^\s/?#]*)@`)
+	inDSN = lazyregexp.New(`(?i)(?:password|passwd|pwd|secret|token|key|signature|sig)=(?:'((?:[^'\\]|\\.)*)'|([^\s&;'"]+))`)
 )
 
 // passwords are those inside URLs and connection strings, as they stand there
@@ -221,14 +222,14 @@ var (
 func passwords(s string) []string {
 	var list []string
 	if strings.Contains(s, "://") {
-		for _, m := range inURL.FindAllStringSubmatch(s, -1) {
+		for _, m := range inURL().FindAllStringSubmatch(s, -1) {
 			list = append(list, decoded(m[1], url.PathUnescape)...)
 		}
 	}
 	if !strings.Contains(s, "=") {
 		return list
 	}
-	for _, m := range inDSN.FindAllStringSubmatch(s, -1) {
+	for _, m := range inDSN().FindAllStringSubmatch(s, -1) {
 		list = append(list, decoded(m[1]+m[2], url.QueryUnescape)...)
 	}
 	return list

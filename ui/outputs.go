@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // Mask stands for a sensitive value; MaskJSON in JSON.
@@ -294,11 +294,11 @@ func normal(raw json.RawMessage) json.RawMessage {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-var notInNames = regexp.MustCompile(`[^A-Z0-9_]`)
+var notInNames = lazyregexp.New(`[^A-Z0-9_]`)
 
 // envName is MODULE_FIELD.
 func envName(out Output) string {
-	name := notInNames.ReplaceAllString(strings.ToUpper(out.Module+"_"+out.Field), "_")
+	name := notInNames().ReplaceAllString(strings.ToUpper(out.Module+"_"+out.Field), "_")
 	if name[0] >= '0' && name[0] <= '9' {
 		name = "_" + name
 	}

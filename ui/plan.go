@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/plan"
 	"github.com/gocodealone/wfctl/sdk"
 )
@@ -195,8 +195,8 @@ func fenceFor(text string) string {
 // for the marks of what is not known or not shown.
 func plain(raw json.RawMessage) string {
 	text := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&", `{"$unknown":true}`, "(known after apply)").Replace(string(raw))
-	return fingerprints.ReplaceAllString(text, "(sensitive)")
+	return fingerprints().ReplaceAllString(text, "(sensitive)")
 }
 
 // fingerprints stand for sensitive values inside a list.
-var fingerprints = regexp.MustCompile(`\{"\$fingerprint":"[^"]*"\}`)
+var fingerprints = lazyregexp.New(`\{"\$fingerprint":"[^"]*"\}`)

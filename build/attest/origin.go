@@ -5,8 +5,9 @@ import (
 	"context"
 	"net/url"
 	"os/exec"
-	"regexp"
 	"strings"
+
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // Origin is where an image's source came from, and where it was built. What
@@ -75,12 +76,12 @@ func git(ctx context.Context, dir string, args ...string) (string, bool) {
 	return strings.TrimSpace(out.String()), err == nil
 }
 
-var shortRemote = regexp.MustCompile(`^(?:[^@/]+@)?([^:/]+):([^/].*)$`)
+var shortRemote = lazyregexp.New(`^(?:[^@/]+@)?([^:/]+):([^/].*)$`)
 
 // repositoryURI writes a remote as SLSA does. A password or a token in it goes.
 // So does a remote that is a folder: it says something of this machine only.
 func repositoryURI(remote string) string {
-	if m := shortRemote.FindStringSubmatch(remote); m != nil && !strings.Contains(remote, "://") {
+	if m := shortRemote().FindStringSubmatch(remote); m != nil && !strings.Contains(remote, "://") {
 		return "git+ssh://" + m[1] + "/" + strings.TrimSuffix(m[2], ".git")
 	}
 	u, err := url.Parse(remote)

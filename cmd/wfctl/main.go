@@ -7,6 +7,7 @@ import (
 
 	"github.com/gocodealone/wfctl/builtin"
 	"github.com/gocodealone/wfctl/cli"
+	_ "github.com/gocodealone/wfctl/internal/startup"
 )
 
 func main() {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -13,6 +12,7 @@ import (
 	"github.com/gocodealone/wfctl/build"
 	"github.com/gocodealone/wfctl/build/push"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/sdk"
 )
@@ -75,8 +75,8 @@ func pushConfigOf(c sdk.Config) (cfg pushConfig, err error) {
 }
 
 var (
-	nameForm = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
-	tagForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	nameForm = lazyregexp.New(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
+	tagForm  = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 )
 
 func (d *delivery) validate(req *sdk.ValidateRequest) []sdk.Diagnostic {
@@ -91,11 +91,11 @@ func (d *delivery) validate(req *sdk.ValidateRequest) []sdk.Diagnostic {
 			found = append(found, diag)
 		}
 	}
-	if !nameForm.MatchString(req.Name) {
+	if !nameForm().MatchString(req.Name) {
 		say("", fault.New(fault.Config, "%q cannot be the name of an image in a registry", req.Name).WithHint("use lower-case letters and digits, with dots, dashes or underscores between"))
 	}
 	for i, tag := range cfg.Tags {
-		if path := sdk.Path("/tags").Index(i); !req.Config.IsUnknown(path) && !tagForm.MatchString(tag) {
+		if path := sdk.Path("/tags").Index(i); !req.Config.IsUnknown(path) && !tagForm().MatchString(tag) {
 			say(path, fault.New(fault.Config, "%q cannot be a tag", tag).WithHint("a tag has letters, digits, dots, dashes and underscores, 128 at most: no slash"))
 		}
 	}

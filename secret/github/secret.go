@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/google/go-github/v88/github"
 	"golang.org/x/crypto/nacl/box"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/secret"
 )
 
@@ -43,10 +43,10 @@ type secrets struct {
 // maxSecret is GitHub's limit, in bytes.
 const maxSecret = 48 << 10
 
-var goodName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var goodName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func checkName(name string) error {
-	if !goodName.MatchString(name) || strings.HasPrefix(strings.ToUpper(name), "GITHUB_") {
+	if !goodName().MatchString(name) || strings.HasPrefix(strings.ToUpper(name), "GITHUB_") {
 		return fault.New(fault.Config, "GitHub takes no name like %q", name).
 			WithHint("letters, digits and _ only, no digit first, and not GITHUB_ at the beginning")
 	}

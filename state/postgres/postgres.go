@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/state"
 )
 
@@ -48,7 +48,7 @@ const Schema = `{"type": "object", "additionalProperties": false, "required": ["
 	"url": {"type": "string", "description": "postgres://user@host:5432/database; the password may come from PGPASSWORD", "x-sensitive": true},
 	"schema": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$", "description": "the schema that holds the tables; default wfctl_state"}}}`
 
-var schemaName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+var schemaName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 
 // How long a single request may take before the connection is given up.
 const (
@@ -62,7 +62,7 @@ func Open(_ context.Context, o Options, env string) (state.Driver, error) {
 	if o.Schema == "" {
 		o.Schema = "wfctl_state"
 	}
-	if !schemaName.MatchString(o.Schema) {
+	if !schemaName().MatchString(o.Schema) {
 		return nil, fault.New(fault.Config, "iac.state: %q is not a name for a schema", o.Schema).
 			WithHint("use letters, digits and _, beginning with a letter")
 	}

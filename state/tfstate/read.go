@@ -3,10 +3,10 @@ package tfstate
 import (
 	"encoding/json"
 	"io"
-	"regexp"
 	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // Resource is one instance of a resource that Terraform manages.
@@ -113,14 +113,14 @@ func (i instance) sensitive(name string) bool {
 	return false
 }
 
-var modulePart = regexp.MustCompile(`module\.([^.\[]+)(?:\[("?)([^\]]*?)"?\])?`)
+var modulePart = lazyregexp.New(`module\.([^.\[]+)(?:\[("?)([^\]]*?)"?\])?`)
 
 // names are what a module may be called that takes the resource over, in a
 // normal form: its own name, with the key of the instance where there is more
 // than one, and with the modules that it is in.
 func (r Resource) names() []string {
 	var path []string
-	for _, m := range modulePart.FindAllStringSubmatch(r.path, -1) {
+	for _, m := range modulePart().FindAllStringSubmatch(r.path, -1) {
 		path = append(path, m[1])
 		if m[3] != "" {
 			path = append(path, m[3])
@@ -139,7 +139,7 @@ func (r Resource) names() []string {
 	return names
 }
 
-var separators = regexp.MustCompile(`[^a-z0-9]+`)
+var separators = lazyregexp.New(`[^a-z0-9]+`)
 
 // normal makes names equal that differ in case and separators alone.
-func normal(name string) string { return separators.ReplaceAllString(strings.ToLower(name), "-") }
+func normal(name string) string { return separators().ReplaceAllString(strings.ToLower(name), "-") }

@@ -4,9 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"regexp"
 	"strings"
 
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/state"
 )
@@ -14,9 +14,9 @@ import (
 // ownPrefix begins the types of what wfctl itself has written.
 const ownPrefix = "wfctl_"
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9_-]`)
+var notInNames = lazyregexp.New(`[^A-Za-z0-9_-]`)
 
-func tfName(s string) string { return notInNames.ReplaceAllString(s, "_") }
+func tfName(s string) string { return notInNames().ReplaceAllString(s, "_") }
 
 func ownType(typ string) string { return ownPrefix + tfName(strings.ReplaceAll(typ, ".", "_")) }
 
