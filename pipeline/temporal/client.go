@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	enums "go.temporal.io/api/enums/v1"
@@ -15,6 +17,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/pipeline"
@@ -37,17 +41,36 @@ func Open(ctx context.Context, o pipeline.ClusterOptions) (pipeline.Cluster, err
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if c.client, err = client.DialContext(ctx, options); err != nil {
-		return nil, unreachable(o.Address, err)
+		return nil, c.failed(err)
 	}
 	return c, nil
 }
 
 const dialTimeout = 10 * time.Second
 
-func unreachable(address string, err error) error {
-	return fault.Wrap(fault.Environment, err, "reach Temporal at %s", address).
-		WithHint("what runs there waits and goes on when it is back; without --engine temporal wfctl works from here")
+// failed says what became of a call of Temporal, and what to do about it. The
+// transport flattens what went wrong with TLS to a text.
+func (c *cluster) failed(err error) error {
+	f := fault.Wrap(fault.Environment, err, "reach Temporal at %s", c.o.Address)
+	var none *serviceerror.NamespaceNotFound
+	var denied *serviceerror.PermissionDenied
+	switch text, code := err.Error(), status.Code(err); {
+	case errors.As(err, &none):
+		return f.WithHint("--namespace or TEMPORAL_NAMESPACE names it; an operator makes one with `temporal operator namespace create -n %s`", c.o.Namespace)
+	case code == codes.Unauthenticated, code == codes.PermissionDenied, errors.As(err, &denied):
+		return f.WithHint("is the API key of --api-key-file or TEMPORAL_API_KEY the one of the namespace %s?", c.o.Namespace)
+	case !secure(c.o) && strings.Contains(text, "server preface"):
+		return f.WithHint("a server that speaks TLS breaks off so: with --tls or TEMPORAL_TLS=true wfctl does too")
+	case secure(c.o) && slices.ContainsFunc(brokenOff, func(sign string) bool { return strings.Contains(text, sign) }):
+		return f.WithHint("--tls-ca is the authority of its certificate and --tls-server-name the name in it; --tls-cert and --tls-key are this side's")
+	}
+	return f.WithHint("what runs there waits and goes on when it is back; without --engine temporal wfctl works from here")
 }
+
+// brokenOff are the signs that two sides could not agree on TLS: one that
+// refuses the other's certificate closes the connection, and whether its reason
+// arrives before that is chance.
+var brokenOff = []string{"x509:", "tls:", "server preface", "broken pipe", "connection reset"}
 
 func (c *cluster) options() (client.Options, error) {
 	o := c.o
@@ -75,9 +98,14 @@ func (c *cluster) options() (client.Options, error) {
 	return options, err
 }
 
+// secure tells whether TLS is spoken: an API key is not sent in the clear.
+func secure(o pipeline.ClusterOptions) bool {
+	return o.TLS || o.CA != "" || o.Certificate != "" || o.APIKey != ""
+}
+
 // tlsOf makes the TLS configuration; nil where there is none.
 func tlsOf(o pipeline.ClusterOptions) (*tls.Config, error) {
-	if !o.TLS && o.CA == "" && o.Certificate == "" && o.APIKey == "" {
+	if !secure(o) {
 		return nil, nil
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName}
@@ -148,7 +176,7 @@ func (c *cluster) start(ctx context.Context, run, workflow string, in any) error
 		return fault.New(fault.Locked, "the run %s is under way on Temporal", run).WithHint("follow it: `wfctl runs show %s --follow`", run)
 	}
 	if err != nil {
-		return unreachable(c.o.Address, err)
+		return c.failed(err)
 	}
 	return nil
 }
@@ -191,7 +219,7 @@ func (c *cluster) about(run string, err error) error {
 	case isGone(err):
 		return fault.New(fault.NotFound, "Temporal knows no run %s that is under way", run)
 	case err != nil:
-		return unreachable(c.o.Address, err)
+		return c.failed(err)
 	}
 	return nil
 }

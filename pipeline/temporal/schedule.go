@@ -52,7 +52,7 @@ const (
 func (c *cluster) Schedules(ctx context.Context, project string) ([]pipeline.ScheduleState, error) {
 	it, err := c.client.ScheduleClient().List(ctx, client.ScheduleListOptions{PageSize: 100})
 	if err != nil {
-		return nil, unreachable(c.o.Address, err)
+		return nil, c.failed(err)
 	}
 	data, err := seals(c.o.Keys)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *cluster) Schedules(ctx context.Context, project string) ([]pipeline.Sch
 	for it.HasNext() {
 		e, err := it.Next()
 		if err != nil {
-			return nil, unreachable(c.o.Address, err)
+			return nil, c.failed(err)
 		}
 		name, ours := strings.CutPrefix(e.ID, schedulePrefix(project))
 		if !ours {
@@ -100,10 +100,10 @@ func (c *cluster) SetSchedule(ctx context.Context, s pipeline.Schedule) error {
 	if d, err := handle.Describe(ctx); err == nil {
 		paused = d.Schedule.State != nil && d.Schedule.State.Paused
 		if err := handle.Delete(ctx); err != nil && !isGone(err) {
-			return unreachable(c.o.Address, err)
+			return c.failed(err)
 		}
 	} else if !isGone(err) {
-		return unreachable(c.o.Address, err)
+		return c.failed(err)
 	}
 	_, err = c.client.ScheduleClient().Create(ctx, client.ScheduleOptions{
 		ID: id, Spec: client.ScheduleSpec{CronExpressions: []string{s.Cron}}, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
@@ -120,7 +120,7 @@ func (c *cluster) SetSchedule(ctx context.Context, s pipeline.Schedule) error {
 func (c *cluster) DropSchedule(ctx context.Context, project, name string) error {
 	err := c.client.ScheduleClient().GetHandle(ctx, schedulePrefix(project)+name).Delete(ctx)
 	if err != nil && !isGone(err) {
-		return unreachable(c.o.Address, err)
+		return c.failed(err)
 	}
 	return nil
 }

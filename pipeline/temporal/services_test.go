@@ -18,15 +18,13 @@ import (
 	"github.com/gocodealone/wfctl/pipeline/pipelinetest"
 )
 
-// connect opens the server that scripts/services has started, with a queue of
-// its own.
+// connect opens the server that scripts/services has started, through a
+// gateway, with a queue of its own.
 func connect(t *testing.T, queue string) *cluster {
 	t.Helper()
-	address := os.Getenv("WFCTL_TEST_TEMPORAL")
-	if address == "" {
-		t.Fatal("WFCTL_TEST_TEMPORAL is not set: make services")
-	}
-	c, err := Open(t.Context(), pipeline.ClusterOptions{Address: address, Namespace: "default", Queue: queue, Keys: [][]byte{testKey}, Identity: "suite", Log: os.Stderr})
+	o := newGateway(t).ClusterOptions
+	o.Queue = queue
+	c, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

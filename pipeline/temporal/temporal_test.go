@@ -3,6 +3,9 @@ package temporal
 import (
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gocodealone/wfctl/event"
+	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/pipeline"
 	"github.com/gocodealone/wfctl/pipeline/pipelinetest"
 )
@@ -101,4 +105,24 @@ func TestSuite(t *testing.T) {
 		v := out.verdict(p.Name, w.Run)
 		return v.Summary, v.Err()
 	})
+}
+
+// What is wrong with the files is said before anything is connected.
+func TestFilesForTLS(t *testing.T) {
+	dir := t.TempDir()
+	none := filepath.Join(dir, "none.pem")
+	if err := os.WriteFile(none, []byte("no certificate\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, o := range map[string]pipeline.ClusterOptions{
+		"a certificate and its key":        {Certificate: none},
+		"none.pem holds no certificate":    {CA: none},
+		"read the certificate for":         {Certificate: none, KeyFile: none},
+		"authority: open " + dir + "/away": {CA: dir + "/away"},
+	} {
+		o.Keys = [][]byte{testKey}
+		if _, err := Open(t.Context(), o); fault.CodeOf(err) != fault.Usage || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
 }

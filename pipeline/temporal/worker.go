@@ -67,7 +67,7 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 		w.RegisterActivityWithOptions(do, activity.RegisterOptions{Name: name})
 	}
 	if err := w.Start(); err != nil {
-		return unreachable(c.o.Address, err)
+		return c.failed(err)
 	}
 	passing, quiet := context.WithCancel(context.WithoutCancel(ctx))
 	passed := make(chan struct{})
