@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/gocodealone/wfctl/build/push"
+	"github.com/gocodealone/wfctl/internal/stall"
 	"github.com/gocodealone/wfctl/kind"
 	"github.com/gocodealone/wfctl/registry"
 	"github.com/gocodealone/wfctl/registry/docker"
@@ -52,15 +53,19 @@ func (k keychain) ResolveContext(ctx context.Context, target authn.Resource) (au
 	return authn.Resolve(ctx, set.Keychain(), target)
 }
 
-// answerTimeout is how long a registry may take to answer what it was sent.
-const answerTimeout = 2 * time.Minute
+const (
+	// answerTimeout is how long a registry may take to answer what it was sent.
+	answerTimeout = 2 * time.Minute
+	// stallTimeout is how long a body may stand still on its way.
+	stallTimeout = time.Minute
+)
 
 // pusher brings images to registries, also to those that are reached elsewhere
 // than their name says.
 func pusher() *push.Pusher {
 	own := http.DefaultTransport.(*http.Transport).Clone() // the standard library's, by its documentation
 	own.ResponseHeaderTimeout, own.MaxIdleConnsPerHost = answerTimeout, 8
-	transport, err := push.Endpoints(own, os.Getenv(push.EndpointsVariable))
+	transport, err := push.Endpoints(&stall.Transport{Base: own, After: stallTimeout}, os.Getenv(push.EndpointsVariable))
 	if err != nil {
 		transport = failing{err}
 	}

@@ -75,7 +75,7 @@ var rules = []rule{
 	{"event/*", []string{"event", "event/*"}},
 	{"lock", []string{"fault", "kind", "atomicfile", "sigstore"}},
 	{"lock/locktest", []string{"lock/*", "fault", "kind", "atomicfile", "internal/githubspec"}},
-	{"lock/*", []string{"lock/*", "fault", "kind", "atomicfile"}},
+	{"lock/*", []string{"lock/*", "fault", "kind", "atomicfile", "internal/stall"}},
 	{"sigstore", stdlib},
 	{"pluginhost", []string{"sdk", "sdk/wire", "fault", "secret"}},
 	{"provider/project", []string{"build/attest", "sigstore", "sdk", "sdk/*", "fault", "event", "build", "build/push", "registry", "kind", "deliver", "migrate", "verify", "secret"}},

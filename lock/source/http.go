@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gocodealone/wfctl/internal/stall"
 )
 
 // NewClient makes the client that downloads use: it waits a minute for an
@@ -26,7 +28,7 @@ func NewClient(pauses ...time.Duration) *http.Client {
 		IdleConnTimeout:       30 * time.Second,
 		MaxIdleConnsPerHost:   8,
 	}
-	return &http.Client{Transport: &Retry{Base: &Stall{Base: transport, After: time.Minute}, Pauses: pauses}, CheckRedirect: checkRedirect}
+	return &http.Client{Transport: &Retry{Base: &stall.Transport{Base: transport, After: time.Minute}, Pauses: pauses}, CheckRedirect: checkRedirect}
 }
 
 // DefaultPauses are the waits between attempts.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -106,29 +105,6 @@ func TestRedirects(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	c.CloseIdleConnections()
-}
-
-// A body that stops coming is given up; one that goes on is not.
-func TestStall(t *testing.T) {
-	release := make(chan struct{})
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte("x"))
-		w.(http.Flusher).Flush()
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	})
-	defer close(release)
-	c := &http.Client{Transport: &source.Stall{Base: http.DefaultTransport.(*http.Transport).Clone(), After: 20 * time.Millisecond}}
-	t.Cleanup(c.CloseIdleConnections)
-	res, err := source.Config{Client: c}.Get(t.Context(), s.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := source.ReadAll(res.Body, 10); err == nil || errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "nothing came any more for 20ms") {
-		t.Errorf("got %v", err)
-	}
 }
 
 func TestLoopback(t *testing.T) {
