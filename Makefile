@@ -36,7 +36,7 @@ demo-down: build ## the example stopped and removed
 	$(WFCTL) down --approve
 
 test: ## every test that needs nothing but Go
-	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(if $(RACE),-race) ./...); done
+	@set -e; for m in $(MODULES); do echo "== $$m"; (cd $$m && CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(if $(RACE),-race -timeout 30m) ./...); done
 	@$(MAKE) --no-print-directory conformance
 
 conformance: ## what each provider answers to each request, in process and over the wire
