@@ -14,6 +14,8 @@ import (
 
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/plan"
+	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/sdk"
 )
 
@@ -110,6 +112,9 @@ func newKey() string {
 func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string, cause error) error {
 	f := fault.Wrap(fault.Provider, cause, "%s %s %q", operation, w.change.Type(), w.change.Address())
 	var e *sdk.Error
+	if d, ok := w.desired(w.change.Address()); ok {
+		f = f.At(positionOf(d, cause))
+	}
 	if errors.As(cause, &e) {
 		if e.Hint != "" {
 			f = f.WithHint("%s", e.Hint)
@@ -118,7 +123,7 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 			f = f.WithDetail("in the way: " + strings.Join(e.Blockers, ", "))
 		}
 		if e.Code == sdk.CodeAlreadyExists && e.Hint == "" {
-			f = f.WithHint("bring it under management with `wfctl infra import %s %s`, or name yours otherwise", w.change.Address(), w.idThere(ctx, p))
+			f = f.WithHint("%s", w.nameTaken(ctx, p))
 		}
 	}
 	if p == nil {
@@ -143,17 +148,32 @@ func (w *work) explain(ctx context.Context, p sdk.Provider, id, operation string
 	return f
 }
 
-// idThere is the identifier of what has the name already, whoever's it is; a
-// word that stands for one where it cannot be told.
-func (w *work) idThere(ctx context.Context, p sdk.Provider) string {
-	if p == nil {
-		return "ID"
+// positionOf is where the file says what an error is about: the field that the
+// provider names, else the module.
+func positionOf(d resource.Desired, err error) fault.Position {
+	var e *sdk.Error
+	if errors.As(err, &e) && e.Path != "" {
+		if pos := d.Config().Locate(e.Path); !pos.IsZero() {
+			return pos
+		}
 	}
-	res, err := p.Read(ctx, &sdk.ReadRequest{Type: w.change.Type(), Name: w.change.Name()})
-	if err != nil || res.ID == "" {
-		return "ID"
+	return d.Pos()
+}
+
+// nameTaken says what to do about a name that is taken: what is somebody
+// else's is not to be imported.
+func (w *work) nameTaken(ctx context.Context, p sdk.Provider) string {
+	id := "ID"
+	if p != nil {
+		res, err := p.Read(ctx, &sdk.ReadRequest{Type: w.change.Type(), Name: w.change.Name()})
+		if err == nil && foreign(res.Owner, w.ownership(w.change.Address())) {
+			return "it " + plan.Whose(res.Owner) + ": name yours otherwise, with `name:` in its config"
+		}
+		if err == nil && res.ID != "" {
+			id = res.ID
+		}
 	}
-	return res.ID
+	return fmt.Sprintf("bring it under management with `wfctl infra import %s %s --env %s`, or name yours otherwise", w.change.Address(), id, w.Plan.Environment.Name())
 }
 
 // reporter receives what a provider tells of an operation.

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/resource"
@@ -19,7 +20,7 @@ func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id s
 	}
 	res, err := importer.Import(ctx, &sdk.ImportRequest{Type: d.Type(), ID: id, Ownership: d.Ownership()})
 	if err != nil {
-		return rec, fault.Wrap(fault.Provider, err, "import %s %q", d.Type(), id).At(d.Pos())
+		return rec, notImported(err, d, id)
 	}
 	rec.ID = res.ID
 	if res.Name != "" {
@@ -36,4 +37,19 @@ func Import(ctx context.Context, provider sdk.Provider, d resource.Desired, id s
 		}
 	}
 	return rec, nil
+}
+
+// notImported makes the error of an import.
+func notImported(cause error, d resource.Desired, id string) error {
+	f := fault.Wrap(fault.Provider, cause, "import %s %q", d.Type(), id).At(positionOf(d, cause))
+	var e *sdk.Error
+	switch {
+	case errors.As(cause, &e) && e.Hint != "":
+		return f.WithHint("%s", e.Hint)
+	case sdk.IsNotFound(cause):
+		return f.WithHint("nothing was changed; take the identifier from the platform itself, and see that provider %q leads to the account that it is in", d.Provider().Address)
+	case sdk.CodeOf(cause) == sdk.CodeUnauthorised:
+		return f.WithHint("nothing was changed; see that the credentials of provider %q may read and tag it", d.Provider().Address)
+	}
+	return f
 }

@@ -279,6 +279,16 @@ func (w *work) remove(ctx context.Context, rec resource.Record) error {
 	if err != nil {
 		return err
 	}
+	if owner, err := w.lost(ctx, provider, rec); err != nil {
+		return err
+	} else if owner != nil {
+		w.Events.Emit(event.NodeWarning{
+			Address: string(rec.Address), Message: fmt.Sprintf("%s %s is not deleted: it %s by now", rec.Type, rec.ID, plan.Whose(owner)),
+			Hint: "it is only forgotten here",
+		})
+		w.rest()
+		return w.Journal.Forget(ctx, "", rec.Key())
+	}
 	in, err := w.intent(ctx, resource.OpDelete, rec.Key(), rec.ID, nil, resource.Resolved{}, w.schema.DeleteTimeout)
 	if err != nil {
 		return err
@@ -299,6 +309,30 @@ func (w *work) remove(ctx context.Context, rec resource.Record) error {
 	}
 	w.rest()
 	return w.Journal.Forget(ctx, in.Key, rec.Key())
+}
+
+// lost looks whether a resource that is recorded has been taken over by
+// somebody else meanwhile, and returns whose it is: only what is ours is
+// deleted. A provider that lists by tags is one that reads them.
+func (w *work) lost(ctx context.Context, p sdk.Provider, rec resource.Record) (*sdk.Ownership, error) {
+	if _, tags := sdk.As[sdk.Lister](p); !tags || w.schema.Pure {
+		return nil, nil
+	}
+	ours := w.ownership(rec.Address)
+	var res *sdk.ReadResponse
+	err := w.call(ctx, w.Now().Add(w.Timeout), func(ctx context.Context) (err error) {
+		res, err = p.Read(ctx, &sdk.ReadRequest{Type: rec.Type, ID: rec.ID, Name: rec.Name, Ownership: ours, Prior: plan.Prior(rec)})
+		return err
+	})
+	switch {
+	case sdk.IsNotFound(err), sdk.CodeOf(err) == sdk.CodeUnsupported, sdk.CodeOf(err) == sdk.CodeInvalid:
+		return nil, nil // the delete says what there is to say
+	case err != nil:
+		return nil, w.explain(ctx, nil, rec.ID, "look whose it is before the delete of", err)
+	case res.ID == rec.ID && foreign(res.Owner, ours):
+		return res.Owner, nil
+	}
+	return nil, nil
 }
 
 // deleteConfig resolves what the file still says of a resource that goes; it

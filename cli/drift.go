@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gocodealone/wfctl/engine"
+	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/ui"
 )
@@ -122,11 +124,16 @@ configuration declares, and print the module as it would match. Nothing on the
 platform changes but the ownership tags; the next plan shows where it differs
 from the configuration. A module can also say ` + "`import: {id: ID}`" + ` itself.
 
+What carries the tags of another project, environment or module is taken from
+there only on yes or with --approve; what is recorded at another address, never.
+
 Exit status: 0 done; 1 failed; 2 refused or wrong usage.`,
 		Example: "  wfctl infra import db 9cc10173-e9ea-4176-9dbc-a4cee4c4ff30 --env staging",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.holding(cmd.Context(), "infra import", c, func(w *engine.Work) error {
-				rec, err := w.Import(cmd.Context(), resource.Address(args[0]), args[1])
+				rec, err := w.Import(cmd.Context(), resource.Address(args[0]), args[1], func(whose string) error {
+					return a.agreeTaking(cmd.Context(), args[1], whose, c)
+				})
 				if err != nil {
 					return err
 				}
@@ -140,4 +147,14 @@ Exit status: 0 done; 1 failed; 2 refused or wrong usage.`,
 	}
 	c.register(cmd)
 	return cmd
+}
+
+// agreeTaking asks before something is taken from somebody else.
+func (a *App) agreeTaking(ctx context.Context, id, whose string, c consent) error {
+	err := a.confirm(ctx, fmt.Sprintf("%s %s. Take it from there?", id, whose), "infra import", c)
+	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Code == fault.Refused {
+		return fault.New(fault.Refused, "%s %s", id, whose).
+			WithHint("nothing was changed; whoever manages it there would go on to change and destroy it. With --approve it is taken from there all the same")
+	}
+	return err
 }

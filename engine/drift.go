@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 
-	"github.com/gocodealone/wfctl/apply"
-	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/plan"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/sdk"
@@ -82,30 +80,6 @@ func (w *Work) driftOf(d *Drift, rec resource.Record, obs plan.Observation) erro
 		d.Status, d.Reason = "unhealthy", obs.Read.Reason
 	}
 	return nil
-}
-
-// Import brings an existing resource under management and returns its record.
-func (w *Work) Import(ctx context.Context, addr resource.Address, id string) (resource.Record, error) {
-	d, ok := w.project.Set.Node(addr)
-	if !ok || nodeKind(addr) != "" {
-		return resource.Record{}, fault.New(fault.NotFound, "the configuration has no module %q for %q", addr, w.project.Environment().Name()).
-			WithHint("declare it first: name, type and provider are enough")
-	}
-	if _, taken := w.log.View().Record(resource.Key{Address: addr}); taken {
-		return resource.Record{}, fault.New(fault.Refused, "%q is under management already", addr).
-			WithHint("`wfctl infra state rm %s` forgets it first", addr)
-	}
-	provider, err := w.project.pool.Provider(ctx, d.Provider())
-	if err != nil {
-		return resource.Record{}, err
-	}
-	rec, err := apply.Import(ctx, provider, d, id, w.keeping(ctx))
-	if err != nil {
-		return rec, err
-	}
-	now := w.project.options.Now().UTC()
-	rec.Created, rec.Updated, rec.Run = now, now, w.project.Run
-	return rec, w.session.Result(ctx, "", rec)
 }
 
 // Images are the outputs of the images that were built, and of their pushes.

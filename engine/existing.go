@@ -42,7 +42,7 @@ func (w *Work) existing(ctx context.Context, nodes []resource.Desired) (map[reso
 
 // settled tells whether it is known already what becomes of a node.
 func (w *Work) settled(view *state.View, d resource.Desired) bool {
-	if nodeKind(d.Address()) != "" || d.ImportID() != "" {
+	if nodeKind(d.Address()) != "" {
 		return true
 	}
 	if _, recorded := view.Record(resource.Key{Address: d.Address()}); recorded {
@@ -61,7 +61,8 @@ func (w *Work) settled(view *state.View, d resource.Desired) bool {
 	return false
 }
 
-// lookFor reads a node by its name; nil where nothing is to be taken over.
+// lookFor reads a node by its name, or by the identifier that the file names;
+// nil where nothing is to be taken over.
 func (w *Work) lookFor(ctx context.Context, view *state.View, d resource.Desired) (*plan.Existing, error) {
 	schema, err := w.project.pool.Schema(d.Provider(), d.Type())
 	if err != nil || schema.Pure {
@@ -75,6 +76,12 @@ func (w *Work) lookFor(ctx context.Context, view *state.View, d resource.Desired
 		return nil, nil
 	}
 	req := &sdk.ReadRequest{Type: d.Type(), Name: d.Name(), Ownership: d.Ownership()}
+	if id := d.ImportID(); id != "" {
+		req.ID, req.Name = id, ""
+		if err := w.project.notTaken(view, d, id); err != nil {
+			return nil, err
+		}
+	}
 	if resolved, err := d.Config().Resolve(w.project.pool.scope()); err == nil {
 		req.Config = resolved.Config
 	}
@@ -90,9 +97,8 @@ func (w *Work) lookFor(ctx context.Context, view *state.View, d resource.Desired
 			return nil, nil // it is another module's, which may be about to go
 		}
 	}
-	env := w.project.Environment()
 	return &plan.Existing{
 		ID: res.ID, Healthy: res.Healthy, Owner: res.Owner,
-		Ours: res.Owner != nil && res.Owner.Project == env.Project() && res.Owner.Environment == env.Name(),
+		Ours: res.Owner != nil && !w.project.stranger(res.Owner),
 	}, nil
 }

@@ -198,10 +198,7 @@ func (f *finder) pending(ctx context.Context, p state.PendingIntent) {
 	f.claim(found)
 }
 
-func (f *finder) foreign(res *sdk.ReadResponse) bool {
-	env := f.project.Environment()
-	return res.Owner != nil && (res.Owner.Project != env.Project() || res.Owner.Environment != env.Name())
-}
+func (f *finder) foreign(res *sdk.ReadResponse) bool { return f.project.stranger(res.Owner) }
 
 // belongs says whose a foreign resource is.
 func belongs(res *sdk.ReadResponse) string {

@@ -89,10 +89,15 @@ func (w *Work) takers(resources []tfstate.Resource, by map[string]string) ([]tfs
 // Take brings what a takeover names under management, and returns what came
 // of it. The record holds what the platform says and nothing of Terraform's.
 func (w *Work) Take(ctx context.Context, t Takeover) Takeover {
-	rec, err := w.Import(ctx, resource.Address(t.Module), t.ID)
-	t.Outcome, t.ID = TakenOver, rec.ID
+	// Consent to the whole list is none to take one from somebody else.
+	rec, err := w.Import(ctx, resource.Address(t.Module), t.ID, func(whose string) error {
+		return fault.New(fault.Refused, "%s %s", t.ID, whose).
+			WithHint("`wfctl infra import %s %s --env %s` asks about it alone", t.Module, t.ID, w.project.Environment().Name())
+	})
 	if err != nil {
 		t.Outcome, t.Why = Failed, err.Error()
+		return t
 	}
+	t.Outcome, t.ID = TakenOver, rec.ID
 	return t
 }

@@ -118,6 +118,8 @@ type Adopt struct {
 	Found bool
 	// Mend: it does not work.
 	Mend bool
+	// Taken: its tags say that it is somebody else's.
+	Taken bool
 }
 
 // Forget drops a record and leaves the resource alone.

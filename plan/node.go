@@ -89,10 +89,14 @@ func (n *nodePlan) plan() error {
 
 // fresh plans a node that is not recorded.
 func (n *nodePlan) fresh() error {
-	if id := n.d.ImportID(); id != "" {
-		return n.adopt(&Adopt{ID: id})
-	}
 	e, there := n.b.in.Existing[n.d.Address()]
+	if id := n.d.ImportID(); id != "" {
+		a := &Adopt{ID: id, Taken: there && !e.Ours && e.Owner != nil && e.Owner.Project != ""}
+		if a.Taken {
+			n.base.reason = "it " + Whose(e.Owner) + ", and is taken from there"
+		}
+		return n.adopt(a)
+	}
 	switch {
 	case !there:
 		return n.create()
@@ -111,12 +115,19 @@ func (n *nodePlan) adopt(c *Adopt) error {
 
 // taken is the refusal to make what is there, and is not known to be ours.
 func (n *nodePlan) taken(e Existing) error {
-	whose := "carries no tags of this project"
+	f := fault.New(fault.Config, "%s %q is there already (%s) and %s", n.d.Type(), n.d.Name(), e.ID, Whose(e.Owner)).At(n.d.Pos())
 	if e.Owner != nil && e.Owner.Project != "" {
-		whose = fmt.Sprintf("belongs to module %q of project %q, environment %q", e.Owner.Module, e.Owner.Project, e.Owner.Environment)
+		return f.WithHint("give this one another name: `name:` in its config, where an environment can have its own")
 	}
-	return fault.New(fault.Config, "%s %q is there already (%s) and %s", n.d.Type(), n.d.Name(), e.ID, whose).At(n.d.Pos()).
-		WithHint("take it over with `wfctl infra import %s %s`, or give this one another name", n.d.Address(), e.ID)
+	return f.WithHint("take it over with `wfctl infra import %s %s --env %s`, or give this one another name", n.d.Address(), e.ID, n.b.in.Environment.Name())
+}
+
+// Whose says in words what the tags of a resource say.
+func Whose(owner *sdk.Ownership) string {
+	if owner == nil || owner.Project == "" {
+		return "carries no tags of this project"
+	}
+	return fmt.Sprintf("belongs to module %q of project %q, environment %q", owner.Module, owner.Project, owner.Environment)
 }
 
 func (n *nodePlan) target(promised sdk.Outputs) target {

@@ -120,10 +120,12 @@ func (p *Plan) Counts() map[string]int {
 	return counts
 }
 
-// Destructive tells whether anything is deleted or replaced.
+// Destructive tells whether anything is deleted, replaced, or taken from
+// somebody else.
 func (p *Plan) Destructive() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool {
-		return c.Action() == ActionDelete || c.Action() == ActionReplace
+		a, adopts := c.(*Adopt)
+		return c.Action() == ActionDelete || c.Action() == ActionReplace || adopts && a.Taken
 	})
 }
 
@@ -190,7 +192,7 @@ func digestOf(c Change) string {
 	case *Replace:
 		return c.Resolved.Digest
 	case *Adopt:
-		return c.ID + c.Resolved.Digest
+		return fmt.Sprint(c.ID, c.Resolved.Digest, c.Taken)
 	case *Delete:
 		return c.Prior.ID
 	}
