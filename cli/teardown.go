@@ -83,7 +83,9 @@ func (a *App) runTeardown(ctx context.Context, o teardownOptions) (err error) {
 	case o.dry:
 		return a.toldTeardown(torn, dryResult(torn))
 	case t.Plan().Empty() && t.Plan().State.Objects == 0 && t.Plan().State.Trouble == "":
-		a.say("There is nothing to tear down.")
+		if torn.Incomplete == 0 {
+			a.say("There is nothing to tear down.")
+		}
 		return a.toldTeardown(torn, torn.Err(p.Environment().Name()))
 	}
 	if err := a.agreeTeardown(ctx, t.Plan(), o.consent); err != nil {
@@ -121,7 +123,7 @@ func (a *App) previewTeardown(t *engine.Teardown, o teardownOptions) error {
 		return err
 	}
 	for _, trouble := range t.Troubles() {
-		a.say("warning: %v", trouble)
+		a.say("warning: it may not be all: %v", trouble)
 	}
 	_, err := io.WriteString(out, "\n")
 	return err
@@ -160,6 +162,12 @@ func (a *App) toldTeardown(t *engine.Torn, err error) error {
 		return errors.Join(all, a.printJSONLine(line))
 	}
 	line := ui.Torn{Discovered: t.Discovered, Modules: t.Modules, Destroyed: t.Destroyed, Skipped: t.Skipped, Errors: t.Errors, Wiped: t.Wiped}
+	if t.Incomplete > 0 {
+		line := fmt.Sprintf("The look was not complete: %d could not be asked for, so there may be more. The state is kept.", t.Incomplete)
+		if _, writeErr := fmt.Fprintln(a.Stdout, line); writeErr != nil {
+			return errors.Join(all, writeErr)
+		}
+	}
 	_, writeErr := fmt.Fprintln(a.Stdout, line)
 	return errors.Join(all, writeErr)
 }

@@ -28,11 +28,12 @@ type finder struct {
 	found   []plan.Found
 	outputs map[resource.Address]sdk.Outputs
 	// troubles are what kept a source of orphans from being asked.
-	troubles []error
+	troubles []*trouble
+	reach    map[resource.Provider]*reach
 }
 
 func newFinder(p *Project, view *state.View, fingerprint func([]byte) string) *finder {
-	f := &finder{project: p, view: view, fingerprint: fingerprint, outputs: map[resource.Address]sdk.Outputs{}}
+	f := &finder{project: p, view: view, fingerprint: fingerprint, outputs: map[resource.Address]sdk.Outputs{}, reach: map[resource.Provider]*reach{}}
 	p.pool.scope = func() resource.Scope { return f }
 	return f
 }
@@ -128,12 +129,15 @@ func (f *finder) look(ctx context.Context, d resource.Desired) plan.Found {
 	}
 	config := f.config(d, &found.Record)
 	rec, recorded := f.view.Record(resource.Key{Address: d.Address()})
+	if rec.Provider.Kind != d.Provider().Kind { // another platform's identifier; it is looked for there
+		rec, recorded = resource.Record{}, false
+	}
 	found.Recorded = recorded && rec.Type == d.Type()
 	req := &sdk.ReadRequest{Type: d.Type(), Name: d.Name(), Ownership: d.Ownership(), Config: config, Prior: f.hint(d, rec, recorded)}
-	res, err := provider.Read(ctx, req)
+	res, err := f.ask(ctx, provider, d.Provider(), req)
 	if absent(err) && found.Recorded {
 		req.ID, req.Name, req.Prior = rec.ID, rec.Name, prior(rec)
-		res, err = provider.Read(ctx, req)
+		res, err = f.ask(ctx, provider, d.Provider(), req)
 	}
 	return f.judge(found, res, err, rec)
 }

@@ -1,14 +1,16 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/plan"
+	"github.com/gocodealone/wfctl/resolve"
 	"github.com/gocodealone/wfctl/resource"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/state"
@@ -38,7 +40,7 @@ func (f *finder) providers() []resource.Provider {
 		all = append(all, resource.Provider{Address: m.Address, Kind: m.Kind})
 	}
 	for _, rec := range f.view.Providers {
-		if !slices.ContainsFunc(all, func(p resource.Provider) bool { return p.Address == rec.Address || p.Kind == rec.Kind }) {
+		if !slices.ContainsFunc(all, func(p resource.Provider) bool { return p.Kind == rec.Kind }) {
 			all = append(all, rec.Provider)
 		}
 	}
@@ -56,13 +58,17 @@ func (f *finder) tagged(ctx context.Context) {
 		lister, types := f.lister(ctx, id)
 		for _, typ := range types {
 			g.Go(func() error {
-				res, err := lister.List(ctx, &sdk.ListRequest{Type: typ, Project: env.Project(), Environment: env.Name()})
+				var res *sdk.ListResponse
+				err := f.reached(id, func() (err error) {
+					res, err = lister.List(ctx, &sdk.ListRequest{Type: typ, Project: env.Project(), Environment: env.Name()})
+					return err
+				})
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
 				case absent(err):
 				case err != nil:
-					f.troubles = append(f.troubles, fault.Wrap(fault.Provider, err, "list the resources of type %s at %q", typ, id.Address))
+					f.unlisted(id, typ, len(types), err)
 				default:
 					for _, r := range res.Resources {
 						if r.Owner.Project == env.Project() && r.Owner.Environment == env.Name() {
@@ -84,7 +90,7 @@ func (f *finder) tagged(ctx context.Context) {
 func (f *finder) lister(ctx context.Context, id resource.Provider) (sdk.Lister, []string) {
 	provider, err := f.project.pool.Provider(ctx, id)
 	if err != nil {
-		f.troubles = append(f.troubles, fault.Wrap(fault.Provider, err, "ask %q for what carries this environment's tags", id.Address))
+		f.unlisted(id, "", 0, err)
 		return nil, nil
 	}
 	lister, ok := sdk.As[sdk.Lister](provider)
@@ -129,7 +135,8 @@ func (f *finder) claim(found plan.Found) {
 			old.Fate, old.Reason = found.Fate, found.Reason
 		}
 		if found.Recorded && !old.Recorded {
-			old.Record, old.Recorded = found.Record, true
+			old.Record, old.Recorded, old.Orphan = found.Record, true, found.Orphan
+			old.Reason = cmp.Or(old.Reason, found.Reason)
 		}
 		if slices.Contains(found.Claims, plan.ByTags) {
 			old.Untagged = false
@@ -156,18 +163,35 @@ func (f *finder) recorded(ctx context.Context, rec resource.Record) {
 	found := plan.Found{
 		Record: rec, Recorded: true, Claims: []plan.Claim{plan.ByState}, Fate: plan.Doomed, Orphan: !configured || rec.Deposed != "",
 	}
+	found.Reason = f.moved(rec)
 	res, err := f.read(ctx, &sdk.ReadRequest{Type: rec.Type, ID: rec.ID, Name: rec.Name, Prior: prior(rec)}, rec.Provider, rec.Address)
 	switch {
 	case absent(err):
 		found.Fate = plan.Missing
 	case err != nil:
 		found = unread(found, err)
+		if was := f.moved(rec); was != "" {
+			found.Reason = was + ": " + found.Reason
+		}
 	case res.ID != rec.ID:
 		found.Fate = plan.Missing // another of the same name
 	case f.foreign(res):
 		found.Fate, found.Reason = plan.Foreign, belongs(res)
 	}
 	f.claim(found)
+}
+
+// moved says that the provider of a record is of another kind by now. The line
+// of its module, which is not there on the new platform, then says nothing.
+func (f *finder) moved(rec resource.Record) string {
+	i := slices.IndexFunc(f.project.Set.Providers, func(m resolve.ProviderModule) bool { return m.Address == rec.Provider.Address })
+	if i < 0 || f.project.Set.Providers[i].Kind == rec.Provider.Kind {
+		return ""
+	}
+	f.found = slices.DeleteFunc(f.found, func(x plan.Found) bool {
+		return x.Record.Address == rec.Address && x.Record.Provider != rec.Provider && x.Fate == plan.Missing
+	})
+	return fmt.Sprintf("recorded with %s; provider %q is %s now", rec.Provider.Kind, rec.Provider.Address, f.project.Set.Providers[i].Kind)
 }
 
 // pending looks for what an interrupted operation may have made.
@@ -213,5 +237,5 @@ func (f *finder) read(ctx context.Context, req *sdk.ReadRequest, id resource.Pro
 	}
 	env := f.project.Environment()
 	req.Ownership = sdk.Ownership{Project: env.Project(), Environment: env.Name(), Module: string(addr)}
-	return provider.Read(ctx, req)
+	return f.ask(ctx, provider, id, req)
 }

@@ -24,7 +24,7 @@ type pool struct {
 	recorded map[resource.Address]resource.ProviderRecord
 
 	mu        sync.Mutex
-	instances map[resource.Address]*instance
+	instances map[resource.Provider]*instance // one address may change its kind
 }
 
 // instance is one provider; its fields are settled once each.
@@ -40,16 +40,16 @@ type instance struct {
 }
 
 func newPool(p *Project) *pool {
-	return &pool{project: p, plugins: newPlugins(p.kinds, p.Dir, p.options), instances: map[resource.Address]*instance{}, scope: func() resource.Scope { return unknownScope{} }}
+	return &pool{project: p, plugins: newPlugins(p.kinds, p.Dir, p.options), instances: map[resource.Provider]*instance{}, scope: func() resource.Scope { return unknownScope{} }}
 }
 
 func (pl *pool) instance(id resource.Provider) *instance {
 	pl.mu.Lock()
 	defer pl.mu.Unlock()
-	in, ok := pl.instances[id.Address]
+	in, ok := pl.instances[id]
 	if !ok {
 		in = &instance{id: id}
-		pl.instances[id.Address] = in
+		pl.instances[id] = in
 	}
 	return in
 }
@@ -127,7 +127,7 @@ func (pl *pool) Provider(ctx context.Context, id resource.Provider) (sdk.Provide
 // what state recorded.
 func (pl *pool) config(id resource.Provider) (sdk.Config, error) {
 	for _, m := range pl.project.Set.Providers {
-		if m.Address != id.Address {
+		if m.Address != id.Address || m.Kind != id.Kind {
 			continue
 		}
 		resolved, err := m.Config.Resolve(pl.scope())
@@ -141,7 +141,7 @@ func (pl *pool) config(id resource.Provider) (sdk.Config, error) {
 		return resolved.Config, nil
 	}
 	rec, ok := pl.recorded[id.Address]
-	if !ok || len(rec.Config) == 0 {
+	if !ok || rec.Kind != id.Kind || len(rec.Config) == 0 {
 		return sdk.Config{}, nil
 	}
 	return withoutFingerprints(rec.Config)

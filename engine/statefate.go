@@ -29,6 +29,10 @@ func (t *Teardown) stateFate(ctx context.Context, remains bool) (plan.StateFate,
 		fate.Wipe, fate.Reason = false, "it cannot be opened"
 	case remains:
 		fate.Wipe, fate.Reason = false, "something stays that it may be about"
+	case len(t.troubles) > 0:
+		fate.Wipe, fate.Reason = false, "not everything could be looked for"
+	case err != nil:
+		fate.Aside = true
 	}
 	return fate, nil
 }

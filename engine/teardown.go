@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/plan"
+	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/state"
 )
 
@@ -42,6 +44,8 @@ type Teardown struct {
 	// moved: the state says that it lives elsewhere now.
 	moved  bool
 	finder *finder
+	// troubles are what kept a type or a provider from being listed.
+	troubles []error
 }
 
 // Teardown looks at the state, takes its lease where it can, and finds out
@@ -63,8 +67,8 @@ func (p *Project) Teardown(ctx context.Context, o TeardownOptions) (t *Teardown,
 // Plan is what would be done.
 func (t *Teardown) Plan() *plan.Teardown { return t.plan }
 
-// Troubles are what kept a source of orphans from being asked.
-func (t *Teardown) Troubles() []error { return t.finder.troubles }
+// Troubles are what kept a source of orphans from being asked, each cause once.
+func (t *Teardown) Troubles() []error { return t.troubles }
 
 // End gives the lease back and closes the state.
 func (t *Teardown) End(ctx context.Context) error {
@@ -132,11 +136,13 @@ func (t *Teardown) find(ctx context.Context) (*plan.Teardown, error) {
 			f.Fate, f.Reason = plan.Left, "--include-orphans adds it"
 		}
 	}
+	t.troubles = t.finder.told()
 	td, err := plan.BuildTeardown(plan.TeardownInput{Environment: t.project.Environment(), Found: t.finder.found, Catalog: t.project.pool})
 	if err != nil {
 		return nil, err
 	}
-	td.State, err = t.stateFate(ctx, td.Remains() || t.o.Orphans && len(t.finder.troubles) > 0)
+	markAgain(td.Found)
+	td.State, err = t.stateFate(ctx, td.Remains())
 	return td, err
 }
 
@@ -170,6 +176,8 @@ type Torn struct {
 	Destroyed  int `json:"destroyed"`
 	Skipped    int `json:"skipped"`
 	Errors     int `json:"errors"`
+	// Incomplete is how many could not be looked for: there may be more.
+	Incomplete int `json:"incomplete,omitempty"`
 	Wiped      int `json:"state_objects_wiped"`
 	// Remaining says what is left, and why.
 	Remaining []string `json:"remaining"`
@@ -179,26 +187,42 @@ type Torn struct {
 
 // Torn is what can be said before anything was done.
 func (t *Teardown) Torn() *Torn {
-	torn := &Torn{Remaining: []string{}, Errors: t.plan.Count(plan.Unread)}
+	torn := &Torn{Remaining: []string{}, Incomplete: t.plan.Count(plan.Unread) + len(t.troubles)}
+	torn.Errors = torn.Incomplete
 	torn.Discovered, torn.Modules = t.plan.Discovered()
 	for _, f := range t.plan.Found {
 		switch f.Fate {
 		case plan.Doomed:
 			continue
 		case plan.Unread:
-			torn.Failures = append(torn.Failures, fault.Wrap(fault.Provider, f.Err, "%s %q could not be looked for", f.Record.Type, f.Record.Address).At(t.position(f)))
+			if !f.Again {
+				torn.Failures = append(torn.Failures, t.unlooked(f))
+			}
 		default:
 			torn.Skipped++
 		}
 		if f.Fate != plan.Missing && (f.Fate != plan.Foreign || f.Recorded) {
-			torn.Remaining = append(torn.Remaining, describe(f)+": "+f.Reason)
+			torn.Remaining = append(torn.Remaining, describe(f)+": "+f.Why())
 		}
 	}
-	if t.o.Orphans {
-		torn.Errors += len(t.finder.troubles)
-		torn.Failures = append(torn.Failures, t.finder.troubles...)
-	}
+	torn.Failures = append(torn.Failures, t.troubles...)
 	return torn
+}
+
+// unlooked is the error of what could not be asked for, and of those that have
+// the same cause.
+func (t *Teardown) unlooked(f plan.Found) error {
+	err := fault.Wrap(fault.Provider, f.Err, "%s %q could not be looked for", f.Record.Type, f.Record.Address).At(t.position(f))
+	for _, other := range t.plan.Found {
+		if other.Again && other.Record.Provider == f.Record.Provider && alike(other.Err, f.Err) {
+			err = err.WithDetail(fmt.Sprintf("nor could %s %q, for the same reason", other.Record.Type, other.Record.Address))
+		}
+	}
+	var e *sdk.Error
+	if errors.As(f.Err, &e) && e.Hint != "" {
+		err = err.WithHint("%s", e.Hint)
+	}
+	return err
 }
 
 func (t *Teardown) position(f plan.Found) (pos fault.Position) {
@@ -288,7 +312,7 @@ func firstLine(err error) string {
 func (t *Teardown) wipe(ctx context.Context, torn *Torn) error {
 	if len(torn.Remaining) == 0 && torn.Errors == 0 {
 		n, err := t.wipeState(ctx)
-		torn.Wiped = n
+		torn.Wiped = min(n, t.plan.State.Objects) // without what this run wrote itself
 		if err != nil {
 			torn.Errors++
 			torn.Failures = append(torn.Failures, err)
@@ -302,6 +326,10 @@ func (t *Teardown) wipe(ctx context.Context, torn *Torn) error {
 func (torn *Torn) Err(env string) error {
 	if len(torn.Remaining) == 0 && torn.Errors == 0 {
 		return nil
+	}
+	if len(torn.Remaining) == 0 && torn.Incomplete > 0 {
+		return fault.New(fault.Partial, "something of %q may be left: the look was not complete", env).
+			WithHint("the state is kept. Mend the cause and run this again: what is gone is skipped")
 	}
 	return fault.New(fault.Partial, "something of %q is left", env).WithDetail(torn.Remaining...).
 		WithHint("mend the cause and run this again: what is gone is skipped")

@@ -60,6 +60,17 @@ type Found struct {
 	Orphan bool
 	// Untagged: it was found by its name alone.
 	Untagged bool
+	// Again: it could not be asked for because of what an earlier one of its
+	// provider tells.
+	Again bool
+}
+
+// Why is the reason, told in full once.
+func (f Found) Why() string {
+	if f.Again {
+		return "for the same reason"
+	}
+	return f.Reason
 }
 
 // StateFate is what a teardown does about the record.
@@ -73,6 +84,8 @@ type StateFate struct {
 	// Reason says why it stays; Trouble why it could not be used.
 	Reason  string `json:"reason,omitempty"`
 	Trouble string `json:"trouble,omitempty"`
+	// Aside: it is damaged as a whole and is not deleted but put aside.
+	Aside bool `json:"aside,omitempty"`
 }
 
 // Teardown is a plan to remove what an environment has, whatever its record
@@ -259,11 +272,13 @@ func (t *Teardown) Count(f Fate) int {
 }
 
 // Discovered is how many of the environment's own resources are there, and
-// how many modules were looked at.
+// how many modules of the configuration were looked for.
 func (t *Teardown) Discovered() (resources, modules int) {
 	seen := map[resource.Address]bool{}
 	for _, f := range t.Found {
-		seen[f.Record.Address] = true
+		if !f.Orphan {
+			seen[f.Record.Address] = true
+		}
 	}
 	return t.Count(Doomed) + t.Count(Kept) + t.Count(Left), len(seen)
 }

@@ -53,8 +53,8 @@ func fateWord(f plan.Fate, s Style) string {
 // foundRemarks say why it stays, and who claims what no configuration names.
 func foundRemarks(f plan.Found) []string {
 	var remarks []string
-	if f.Reason != "" {
-		remarks = append(remarks, f.Reason)
+	if why := f.Why(); why != "" {
+		remarks = append(remarks, why)
 	}
 	if f.Orphan {
 		claims := make([]string, len(f.Claims))
@@ -84,13 +84,16 @@ func stateFate(f plan.StateFate, s Style) string {
 	if f.Trouble != "" {
 		text += "\n    " + s.paint(yellow, "warning:") + " it cannot be used, so nothing keeps others from changing this environment meanwhile: " + block(s.mask(f.Trouble), "      ")
 	}
+	if f.Aside && f.Wipe {
+		text += "\n    it cannot be read at all: it is put aside and not deleted, for other environments may be in it"
+	}
 	return text
 }
 
 func totals(t *plan.Teardown) string {
-	text := fmt.Sprintf("%d to destroy, %d not found, %d kept", t.Count(plan.Doomed), t.Count(plan.Missing), t.Count(plan.Kept)+t.Count(plan.Foreign))
+	text := fmt.Sprintf("%d to destroy, %d not found, %d kept", t.Count(plan.Doomed), t.Count(plan.Missing), t.Count(plan.Kept)+t.Count(plan.Foreign)+t.Count(plan.Left))
 	if n := t.Count(plan.Left); n > 0 {
-		text += fmt.Sprintf(", %d in no configuration (--include-orphans adds them)", n)
+		text += fmt.Sprintf(", %d of them in no configuration (--include-orphans adds them)", n)
 	}
 	if n := t.Count(plan.Unread); n > 0 {
 		text += fmt.Sprintf(", %d that could not be asked for", n)

@@ -81,7 +81,7 @@ func TestTeardownPreview(t *testing.T) {
 	if got, want := b.String(), preview+td.Hash+"\n"; got != want {
 		t.Errorf("the preview is\n%s\nwant\n%s", got, want)
 	}
-	if n, m := td.Discovered(); n != 5 || m != 8 {
+	if n, m := td.Discovered(); n != 5 || m != 7 {
 		t.Errorf("discovered %d across %d", n, m)
 	}
 }
