@@ -52,7 +52,8 @@ func (a *App) driftCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "drift", Short: "Differences between the platforms and the record", Args: cobra.NoArgs,
 		Long: `Read every resource from its platform and compare it with the record, field by
-field. What the platform computes does not count. Nothing is changed;
+field. What the platform computes does not count, nor what nobody wrote where
+its type has no default for it. Nothing is changed;
 ` + "`infra apply --refresh`" + ` mends it.
 
 Exit status: 0 done; 1 failed, or something could not be asked for; 2 wrong

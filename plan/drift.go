@@ -16,7 +16,7 @@ type DriftField struct {
 }
 
 // DriftOf compares an observation with a record, at places that the platform
-// reports, the configuration sets, and the schema calls neither computed nor
+// reports, the configuration sets or the schema has a default for, and it calls neither computed nor
 // write-only.
 func DriftOf(rec resource.Record, obs Observation, schema *sdk.ResourceSchema) ([]DriftField, error) {
 	walker, err := sdk.SchemaWalker(schema.Config)
@@ -40,8 +40,10 @@ func driftFields(rec resource.Record, obs Observation, walker *sdk.Walker) []sdk
 	recorded := object(normal(rec.Config))
 	for key, now := range object(normal(obs.Read.Config.JSON)) {
 		before, ok := recorded[key]
-		if !ok {
-			continue
+		if !ok { // not written: the schema may say what that stands for
+			if before = normal(walker.Default(key)); len(before) == 0 {
+				continue
+			}
 		}
 		var fields []sdk.FieldChange
 		walkDiff(sdk.Path("").Child(key), now, before, &fields)

@@ -32,6 +32,7 @@ type schemaNode struct {
 	Sensitive  bool                   `json:"x-sensitive"`
 	Computed   bool                   `json:"x-computed"`
 	WriteOnly  bool                   `json:"x-write-only"`
+	Default    json.RawMessage        `json:"default"`
 
 	additional *schemaNode
 }
@@ -84,6 +85,19 @@ func (w *Walker) Computed(p Path) bool {
 // WriteOnly tells whether the value at p cannot be read back.
 func (w *Walker) WriteOnly(p Path) bool {
 	return w.along(p, func(n *schemaNode) bool { return n.WriteOnly })
+}
+
+// Default is what a member of the configuration counts as where it is not
+// written; nil where the schema does not say.
+func (w *Walker) Default(member string) json.RawMessage {
+	n := w.child(w.deref(w.root), member)
+	if n == nil {
+		return nil
+	}
+	if n.Default != nil {
+		return n.Default
+	}
+	return w.deref(n).Default
 }
 
 // along tells whether any node from the root to p has a property.

@@ -42,6 +42,8 @@ type Fault struct {
 	Name    string   `json:"name,omitempty"`
 	Code    sdk.Code `json:"code"`
 	Message string   `json:"message,omitempty"`
+	// Path is the field that it is about.
+	Path sdk.Path `json:"path,omitempty"`
 	// After means that the effect has taken place.
 	After bool `json:"after,omitempty"`
 	// Times is how often; 0 is always.
@@ -202,7 +204,7 @@ func (s *contents) fault(op, name string, after bool) error {
 		if message == "" {
 			message = "the cloud says " + string(f.Code)
 		}
-		return sdk.Errorf(f.Code, "%s", message)
+		return &sdk.Error{Code: f.Code, Message: message, Path: f.Path}
 	}
 	return nil
 }

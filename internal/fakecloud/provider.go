@@ -18,6 +18,7 @@ type config struct {
 	Size   string            `json:"size,omitempty"`
 	Image  string            `json:"image,omitempty"`
 	Port   int               `json:"http_port,omitempty"`
+	Nodes  int               `json:"nodes,omitempty" default:"1"`
 	Env    map[string]string `json:"env_vars,omitempty"`
 	Secret string            `json:"password,omitempty" wfctl:"sensitive,writeonly"`
 	// VPC and Uses are identifiers, Net is the name of a network.

@@ -18,7 +18,7 @@ import (
 //	add TYPE NAME [KEY=VALUE…]      makes something; owner=PROJECT/ENV/MODULE tags it
 //	set NAME KEY=VALUE…             changes it
 //	rm NAME                         removes it
-//	fail OP NAME CODE [TIMES]       has requests fail; - stands for any
+//	fail OP NAME CODE [TIMES]       has requests fail; - stands for any; CODE@FIELD is about a field
 //	mend                            takes the faults away
 //	requests OP                     the requests of a kind, a line each
 func Tool(out io.Writer, args []string) error {
@@ -70,7 +70,11 @@ func firstOf(errs ...error) error {
 }
 
 func (c *Cloud) fail(args []string) error {
-	f := Fault{Op: strings.Trim(args[0], "-"), Name: strings.Trim(args[1], "-"), Code: sdk.Code(args[2])}
+	code, field, _ := strings.Cut(args[2], "@")
+	f := Fault{Op: strings.Trim(args[0], "-"), Name: strings.Trim(args[1], "-"), Code: sdk.Code(code)}
+	if field != "" {
+		f.Path = sdk.Path("").Child(field)
+	}
 	if strings.HasPrefix(args[1], "-") && args[1] != "-" {
 		f.Name = args[1]
 	}
