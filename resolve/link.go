@@ -306,6 +306,7 @@ func (r *resolver) link() {
 		slices.Sort(deps)
 		n.spec.DependsOn = slices.Compact(deps)
 	}
+	r.named()
 	r.findCycle()
 }
 

@@ -211,6 +211,31 @@ func TestNodes(t *testing.T) {
 	}
 }
 
+// A module that is named where the portable types name resources is waited for
+// as if it were referred to.
+func TestNamesOfModulesAreReferences(t *testing.T) {
+	set := mustResolve(t, header+`modules:
+  - {name: cloud, type: iac.provider, config: {provider: local}}
+  - {name: net, type: infra.vpc, config: {name: "${{ environment }}-net"}}
+  - {name: db, type: infra.database, config: {engine: postgres, vpc_ref: "${NET}", trusted_sources: [web]}}
+  - {name: web, type: infra.droplet, config: {vpc_ref: prod-net, env_vars: {targets: db}, volumes: ["${{ modules.disk.outputs.id }}", nothing]}}
+  - {name: disk, type: infra.volume, config: {size: xs, tags: [web]}}
+  - {name: cert, type: infra.certificate, config: {domains: [example.com]}}
+  - {name: edge, type: infra.load_balancer, config: {targets: ["droplet:web", "tag:cert", "https://net"], rules: [{certificate: cert}]}}
+  - {name: wall, type: infra.firewall, config: {targets: [web, wall], inbound: [{sources: [edge, "10.0.0.0/8"]}], provider_specific: {sources: [db]}}}
+  - {name: a, type: infra.droplet, config: {url: "${{ modules.b.outputs.id }}"}}
+  - {name: b, type: infra.droplet, config: {targets: [a]}}
+  - {name: note, type: core.data, config: {values: {targets: [a]}}}
+`, "prod", map[string]string{"NET": "net"})
+	for name, want := range map[resource.Address]string{
+		"db": "[net]", "web": "[disk net]", "disk": "[]", "edge": "[cert web]", "wall": "[edge web]", "a": "[b]", "b": "[]", "note": "[]",
+	} {
+		if got := fmt.Sprint(nodeOf(t, set, name).DependsOn()); got != want {
+			t.Errorf("%s depends on %s, want %s", name, got, want)
+		}
+	}
+}
+
 // Failure 2: no name of the base is left anywhere once an environment renames.
 func TestNamesAreTheEnvironments(t *testing.T) {
 	set := mustResolve(t, system, "prod", map[string]string{"GITHUB_REPOSITORY": "acme/shop"})

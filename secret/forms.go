@@ -62,13 +62,14 @@ func (c *collector) part(value []byte, depth int) {
 	}
 }
 
-// armour is the first or last line of a PEM block, which is no secret.
-var armour = lazyregexp.New(`^-----(BEGIN|END) [A-Z0-9 ]+-----$`)
+// frame is a line that many documents share and that is no secret: the first or
+// last of a PEM block, or a key of YAML whose value follows below it.
+var frame = lazyregexp.New(`^(-----(BEGIN|END) [A-Z0-9 ]+-----|(- )?[A-Za-z][A-Za-z_-]*:)$`)
 
 // telling tells whether a part of a secret is one itself: punctuation alone,
-// such as the braces of a JSON document, is not.
+// such as the braces of a JSON document, is not, nor is a frame.
 func telling(part []byte) bool {
-	return len(part) >= shortest && bytes.ContainsFunc(part, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) && !armour().Match(part)
+	return len(part) >= shortest && bytes.ContainsFunc(part, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) && !frame().Match(part)
 }
 
 func (c *collector) add(form []byte) {
@@ -213,17 +214,23 @@ func userinfo(s string) string {
 }
 
 var (
-	inURL = lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:]*:([^\s/?#]*)@`)
-	inDSN = lazyregexp.New(`(?i)(?:password|passwd|pwd|secret|token|key|signature|sig)=(?:'((?:[^'\\]|\\.)*)'|([^\s&;'"]+))`)
+	inURL  = lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:]*:([^\s/?#]*)@`)
+	inYAML = lazyregexp.New(`(?im)^[ \t]*(?:- )?[A-Za-z_-]*(?:password|passwd|secret|token|key|key-data|key_data):[ \t]+["']?([^"'\s]+)["']?[ \t]*$`)
+	inDSN  = lazyregexp.New(`(?i)(?:password|passwd|pwd|secret|token|key|signature|sig)=(?:'((?:[^'\\]|\\.)*)'|([^\s&;'"]+))`)
 )
 
-// passwords are those inside URLs and connection strings, as they stand there
-// and decoded.
+// passwords are those inside URLs, connection strings and documents in YAML
+// such as a kubeconfig, as they stand there and decoded.
 func passwords(s string) []string {
 	var list []string
 	if strings.Contains(s, "://") {
 		for _, m := range inURL().FindAllStringSubmatch(s, -1) {
 			list = append(list, decoded(m[1], url.PathUnescape)...)
+		}
+	}
+	if strings.Contains(s, ": ") {
+		for _, m := range inYAML().FindAllStringSubmatch(s, -1) {
+			list = append(list, m[1])
 		}
 	}
 	if !strings.Contains(s, "=") {

@@ -98,7 +98,8 @@ func TestMasksForms(t *testing.T) {
 	const key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQ==\n-----END PRIVATE KEY-----\n"
 	dsn := "postgres://app:" + url.QueryEscape("s3cr3t:pw") + "@db.example.com:5432/app?sslmode=require"
 	doc := `{"user": "appuser", "nested": {"password": "leaf-of-json"}, "n": 12345678}`
-	r, _ := redactorOf(password, key, dsn, doc)
+	const kubeconfig = "clusters:\n- cluster:\n    server: https://k8s.example.com\n  name: web-cluster\nusers:\n- name: admin\n  user:\n    client-key-data: TFMwdExTMUNSVWRKVGc9PQ==\n    token: dop_v1_8a6b\n"
+	r, _ := redactorOf(password, key, dsn, doc, kubeconfig)
 	for name, text := range map[string]string{
 		"itself":           password,
 		"query":            url.QueryEscape(password),
@@ -120,6 +121,8 @@ func TestMasksForms(t *testing.T) {
 		"encoded password": "s3cr3t%3Apw",
 		"leaf":             "leaf-of-json",
 		"number":           "12345678",
+		"yaml":             "dop_v1_8a6b",
+		"yaml base64":      "TFMwdExTMUNSVWRKVGc9PQ==",
 		"hex":              fmt.Sprintf("%x", password),
 		"HEX":              fmt.Sprintf("%X", password),
 	} {
@@ -134,7 +137,7 @@ func TestMasksForms(t *testing.T) {
 			t.Errorf("%s: %q became %q", name, text, got)
 		}
 	}
-	for _, plain := range []string{"-----BEGIN PRIVATE KEY-----", "true", "{", "}", "", "db.example.com", "nested"} {
+	for _, plain := range []string{"-----BEGIN PRIVATE KEY-----", "true", "{", "}", "", "db.example.com", "nested", "cluster:", "- cluster:", "web-cluster", "clusters:"} {
 		if got := r.Text(plain); got != plain {
 			t.Errorf("%q became %q", plain, got)
 		}

@@ -38,6 +38,14 @@ type Options struct {
 	processes processes
 }
 
+// command is a command of wfctl for this environment.
+func (o *Options) command(words string) string {
+	if o.Environment != "" && o.Environment != "default" { // a file without environments has that one
+		words += " --env " + o.Environment
+	}
+	return "wfctl " + words
+}
+
 func (o *Options) setDefaults() {
 	if o.LeaseTTL == 0 {
 		o.LeaseTTL = time.Minute

@@ -53,10 +53,12 @@ func (p *place) check(o Options, t *table) error {
 	switch {
 	case p.Live && t.seq == 0:
 		return fault.New(fault.State, "the state is gone: %s is empty, and this machine has seen %d entries there (lineage %s)", o.Location, p.Seq, p.Lineage).
-			WithHint("what it recorded still exists; bring the state back from a copy. Only if it was removed on purpose and nothing runs any more: `wfctl infra state reset`")
+			WithHint("what it recorded still exists: bring the state back from a copy, or remove it all with `%s`. "+
+				"If the state is lost for good: `%s`; the next apply then takes over what carries this project's tags, and the rest wants `wfctl infra import`",
+				o.command("infra teardown"), o.command("infra state reset"))
 	case p.Lineage == t.lineage && t.seq < p.Seq:
 		return fault.New(fault.State, "the state is an older copy: it ends at entry %d, and this machine has seen entry %d", t.seq, p.Seq).
-			WithHint("what was recorded since still exists; bring the newest copy back. Only if the older one is wanted: `wfctl infra state reset`")
+			WithHint("what was recorded since still exists; bring the newest copy back. Only if the older one is wanted: `%s`", o.command("infra state reset"))
 	}
 	return nil
 }

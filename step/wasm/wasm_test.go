@@ -68,7 +68,7 @@ func build(t *testing.T) string {
 func TestModule(t *testing.T) {
 	dir := build(t)
 	run := func(do string) (map[string]any, error) {
-		o, _ := json.Marshal(map[string]any{"file": "m.wasm", "input": map[string]any{"do": do}, "limits": map[string]any{"time": map[bool]string{true: "2s", false: "30s"}[do == "loop"], "memory": 64}})
+		o, _ := json.Marshal(map[string]any{"file": "m.wasm", "input": map[string]any{"do": do}, "limits": map[string]any{"time": map[bool]string{true: "2s", false: "10m"}[do == "loop"], "memory": 64}})
 		s, err := wasm.Kind(dir).Prepare(o)
 		if err != nil {
 			return nil, err

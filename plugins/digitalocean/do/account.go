@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -37,10 +38,15 @@ type account struct {
 	clock  Clock
 	region string
 	poll   time.Duration
+	// project and environment are whose it is.
+	project, environment string
 
 	spacesEndpoint, spacesKeyID string
 	spacesSecret                sdk.Sensitive
 	access                      spacesAccess
+	// trusting is held from the reading of a cluster's trusted sources to their
+	// writing: the API knows the whole list only.
+	trusting sync.Mutex
 	// transport reaches what is not the API: Spaces, logs.
 	transport http.RoundTripper
 }

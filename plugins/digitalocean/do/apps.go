@@ -269,7 +269,7 @@ func (d appDriver[C]) facts(have *app) facts {
 	return f
 }
 
-func (d appDriver[C]) describe(ctx context.Context, a *account, have *app, want *C) (C, error) {
+func (d appDriver[C]) describe(ctx context.Context, a *account, _ sdk.Ownership, have *app, want *C) (C, error) {
 	return d.appType.describe(ctx, a, have.Spec, want)
 }
 

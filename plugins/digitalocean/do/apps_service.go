@@ -98,7 +98,7 @@ func (a *account) vpcMeant(ctx context.Context, kind, ref string, spec *godo.App
 			owner = &c.owner
 		}
 	}
-	word, err := a.vpcWord(ctx, owner, ref, spec.Vpc.ID)
+	word, err := a.vpcWord(ctx, ownership(owner), ref, spec.Vpc.ID)
 	if err != nil || word != ref {
 		return "", err
 	}

@@ -308,12 +308,12 @@ func (balancerDriver) facts(lb *godo.LoadBalancer) facts {
 	return f
 }
 
-func (balancerDriver) describe(ctx context.Context, a *account, lb *godo.LoadBalancer, want *balancerConfig) (balancerConfig, error) {
+func (balancerDriver) describe(ctx context.Context, a *account, owner sdk.Ownership, lb *godo.LoadBalancer, want *balancerConfig) (balancerConfig, error) {
 	var c, asked balancerConfig
 	if want != nil {
 		asked = *want
 	}
-	dir := a.directory(sdk.Ownership{})
+	dir := a.directory(owner)
 	vpc, err := dir.word(ctx, words(asked.VPCRef), refVPC, lb.VPCUUID)
 	if err != nil {
 		return c, err

@@ -121,13 +121,13 @@ func (r cacheDriver) converge(ctx context.Context, w *work[cacheConfig], have *g
 	return r.databaseDriver.converge(ctx, asCluster(w), have)
 }
 
-func (r cacheDriver) describe(ctx context.Context, a *account, d *godo.Database, want *cacheConfig) (cacheConfig, error) {
+func (r cacheDriver) describe(ctx context.Context, a *account, owner sdk.Ownership, d *godo.Database, want *cacheConfig) (cacheConfig, error) {
 	var asked *databaseConfig
 	if want != nil {
 		cluster := want.cluster()
 		asked = &cluster
 	}
-	c, err := r.databaseDriver.describe(ctx, a, d, asked)
+	c, err := r.databaseDriver.describe(ctx, a, owner, d, asked)
 	return cacheConfig{
 		Cache: infra.Cache{
 			Common: c.Common, Engine: "valkey", Version: c.Version, VPCRef: c.VPCRef, EvictionPolicy: c.Specific.Eviction, TrustedSources: c.TrustedSources, Maintenance: c.Maintenance,

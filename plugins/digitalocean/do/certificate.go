@@ -173,7 +173,7 @@ func (certificateDriver) facts(c *godo.Certificate) facts {
 	return f
 }
 
-func (certificateDriver) describe(_ context.Context, _ *account, c *godo.Certificate, want *certificateConfig) (certificateConfig, error) {
+func (certificateDriver) describe(_ context.Context, _ *account, _ sdk.Ownership, c *godo.Certificate, want *certificateConfig) (certificateConfig, error) {
 	out := certificateConfig{Certificate: infra.Certificate{Kind: kindOf(c.Type == letsEncrypt), Domains: c.DNSNames}}
 	if want == nil || c.Type == letsEncrypt {
 		return out, nil

@@ -177,11 +177,23 @@ func (r databaseDriver) upgrade(ctx context.Context, w *work[databaseConfig], id
 func (r databaseDriver) resize(ctx context.Context, w *work[databaseConfig], id string) error {
 	c := w.config
 	storage := uint64(c.StorageGiB) << 10
+	// What the configuration does not say, and did not say before, is as
+	// somebody made it.
+	size, nodes := c.slug(), c.nodes()
+	free := func(said func(databaseConfig) bool) bool { return !said(c) && (w.prior == nil || !said(*w.prior)) }
+	anySize := free(func(c databaseConfig) bool { return c.Size != "" || c.Specific.Size != "" })
+	anyNodes := free(func(c databaseConfig) bool { return c.NodeCount != 0 })
 	due := func(d *godo.Database) bool {
-		return d.SizeSlug != c.slug() || d.NumNodes != c.nodes() || storage > d.StorageSizeMib
+		if anySize {
+			size = d.SizeSlug
+		}
+		if anyNodes {
+			nodes = d.NumNodes
+		}
+		return d.SizeSlug != size || d.NumNodes != nodes || storage > d.StorageSizeMib
 	}
 	_, err := r.change(ctx, w, id, "resize", due, func() error {
-		_, err := w.api.Databases.Resize(ctx, id, &godo.DatabaseResizeRequest{SizeSlug: c.slug(), NumNodes: c.nodes(), StorageSizeMib: storage})
+		_, err := w.api.Databases.Resize(ctx, id, &godo.DatabaseResizeRequest{SizeSlug: size, NumNodes: nodes, StorageSizeMib: storage})
 		return said(err, "resize the database cluster "+w.name)
 	})
 	return err
@@ -216,7 +228,7 @@ func (r databaseDriver) facts(d *godo.Database) facts {
 	return f
 }
 
-func (r databaseDriver) describe(ctx context.Context, a *account, d *godo.Database, want *databaseConfig) (databaseConfig, error) {
+func (r databaseDriver) describe(ctx context.Context, a *account, owner sdk.Ownership, d *godo.Database, want *databaseConfig) (databaseConfig, error) {
 	var asked databaseConfig
 	if want != nil {
 		asked = *want
@@ -235,7 +247,7 @@ func (r databaseDriver) describe(ctx context.Context, a *account, d *godo.Databa
 		c.StorageGiB = asked.StorageGiB
 	}
 	var err error
-	if c.VPCRef, err = a.vpcWord(ctx, ownerIn(d.Tags), asked.VPCRef, d.PrivateNetworkUUID); err != nil {
+	if c.VPCRef, err = a.vpcWord(ctx, owner, asked.VPCRef, d.PrivateNetworkUUID); err != nil {
 		return c, err
 	}
 	if m := d.MaintenanceWindow; m != nil {
@@ -244,7 +256,7 @@ func (r databaseDriver) describe(ctx context.Context, a *account, d *godo.Databa
 	if c.Specific.Tags = asked.Specific.Tags; want == nil {
 		c.Specific.Tags = slices.DeleteFunc(freeTags(d.Tags), func(t string) bool { return t == cacheTag })
 	}
-	if c.TrustedSources, err = a.sourceWords(ctx, d, asked.TrustedSources); err != nil {
+	if c.TrustedSources, err = a.sourceWords(ctx, owner, d, asked.TrustedSources); err != nil {
 		return c, err
 	}
 	return c, r.describeParts(ctx, a, d, want, &c)

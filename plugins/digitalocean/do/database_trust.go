@@ -123,6 +123,8 @@ func (a *account) rules(ctx context.Context, owner sdk.Ownership, sources []stri
 // trust makes the sources of a cluster, and its tags, what the configuration
 // says.
 func (r databaseDriver) trust(ctx context.Context, w *work[databaseConfig], d *godo.Database) error {
+	w.trusting.Lock()
+	defer w.trusting.Unlock()
 	want, waiting, err := w.rules(ctx, w.owner, w.config.TrustedSources)
 	if err != nil {
 		return err
@@ -172,6 +174,8 @@ func sameRules(a, b []rule) bool {
 // environment that wait for it, by its module or its name. kind is refApp,
 // refDroplet or refCluster.
 func (a *account) introduce(ctx context.Context, kind, id, name string, owner sdk.Ownership) error {
+	a.trusting.Lock()
+	defer a.trusting.Unlock()
 	awaited, err := a.awaited(ctx)
 	if err != nil || len(awaited) == 0 {
 		return err
@@ -230,17 +234,24 @@ func (a *account) admit(ctx context.Context, d *godo.Database, r rule) error {
 		return err
 	}
 	have = slices.DeleteFunc(have, func(h rule) bool { return h == rule{"ip_addr", nowhere} })
-	return a.setRules(ctx, d, append(have, r))
+	if err := a.setRules(ctx, d, append(have, r)); err != nil {
+		return err
+	}
+	// The next one begins with what is read: it must be this.
+	return a.await(ctx, "see the trusted sources of "+d.Name+" change", patience, func(ctx context.Context) (bool, error) {
+		have, err := a.rulesOf(ctx, d)
+		return slices.Contains(have, r), err
+	})
 }
 
 // sourceWords are the sources of a cluster in the words of a configuration. A
 // source that is waited for counts as there.
-func (a *account) sourceWords(ctx context.Context, d *godo.Database, asked []string) ([]string, error) {
+func (a *account) sourceWords(ctx context.Context, owner sdk.Ownership, d *godo.Database, asked []string) ([]string, error) {
 	rules, err := a.rulesOf(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	dir := a.directory(ownership(ownerIn(d.Tags)))
+	dir := a.directory(owner)
 	var out []string
 	for _, r := range rules {
 		word := r.Value
@@ -281,7 +292,7 @@ func (k databaseKind[C]) diagnose(ctx context.Context, a *account, req *sdk.Diag
 	if f := k.api.facts(d); f.status != sdk.Healthy {
 		list = append(list, sdk.Diagnostic{Severity: sdk.SeverityWarning, Message: fmt.Sprintf("the %s %s does not work: %s", k.what, d.Name, f.reason)})
 	}
-	sources, err := a.sourceWords(ctx, d, nil)
+	sources, err := a.sourceWords(ctx, ownership(ownerIn(d.Tags)), d, nil)
 	if err != nil {
 		return nil, err
 	}

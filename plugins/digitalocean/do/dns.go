@@ -322,7 +322,7 @@ func (dnsDriver) facts(z *zone) facts {
 }
 
 // describe tells of the records that the configuration is about. For an import it tells of all.
-func (dnsDriver) describe(_ context.Context, _ *account, z *zone, want *dnsConfig) (dnsConfig, error) {
+func (dnsDriver) describe(_ context.Context, _ *account, _ sdk.Ownership, z *zone, want *dnsConfig) (dnsConfig, error) {
 	c := dnsConfig{DNS: infra.DNS{Zone: z.Name}}
 	var asked []infra.Record
 	if want != nil {

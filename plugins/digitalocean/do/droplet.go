@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,6 +41,9 @@ func (c dropletConfig) slug() string {
 	return sized(machines(), c.Specific.Size, c.Size, dropletSize)
 }
 
+// sized tells whether the configuration says a size.
+func (c dropletConfig) sized() bool { return c.Size != "" || c.Specific.Size != "" }
+
 func droplets() kind {
 	return &typed[dropletConfig, godo.Droplet]{
 		name: infra.TypeDroplet, what: "Droplet", description: "A virtual machine.",
@@ -59,6 +63,7 @@ func droplets() kind {
 		check:     checkDroplet,
 		notes:     noteDroplet,
 		judge:     judgeDroplet,
+		weigh:     weighDroplet,
 		canonical: func(c *dropletConfig) {
 			slices.Sort(c.Volumes)
 			slices.Sort(c.Specific.Tags)
@@ -108,13 +113,9 @@ func disks() map[string]int {
 	return map[string]int{"s-1vcpu-1gb": 25, "s-1vcpu-2gb": 50, "s-2vcpu-4gb": 80, "s-4vcpu-8gb": 160, "s-8vcpu-16gb": 320}
 }
 
-func judgeDroplet(path sdk.Path, prior *sdk.Prior, next dropletConfig) (sdk.Action, string) {
+func judgeDroplet(path sdk.Path, _ *sdk.Prior, next dropletConfig) (sdk.Action, string) {
 	switch path {
 	case "/size", "/provider_specific/size", "/provider_specific":
-		disk := numberIn(prior.Outputs, "disk_gib")
-		if smaller := disks()[next.slug()]; smaller > 0 && disk > smaller {
-			return sdk.ActionReplace, fmt.Sprintf("its disk of %d GiB cannot become one of %d GiB", disk, smaller)
-		}
 		return "", "it is powered off for the change"
 	case "/ipv6":
 		if !next.IPv6 {
@@ -250,9 +251,8 @@ func (r dropletDriver) converge(ctx context.Context, w *work[dropletConfig], hav
 		if !s.due(d) {
 			continue
 		}
-		w.progress(s.what + " the Droplet " + w.name)
-		if _, _, err := s.do(ctx); err != nil {
-			return d, said(err, s.what+" the Droplet "+w.name)
+		if err := r.take(ctx, w, d.ID, s); err != nil {
+			return d, errors.Join(err, r.restart(ctx, w, d.ID))
 		}
 		if d, err = r.running(ctx, w, d.ID); err != nil {
 			return d, err
@@ -272,6 +272,44 @@ func (r dropletDriver) converge(ctx context.Context, w *work[dropletConfig], hav
 	return r.get(ctx, w.account, strconv.Itoa(d.ID))
 }
 
+const powerOn = "power on"
+
+// take takes a step, to its end.
+func (dropletDriver) take(ctx context.Context, w *work[dropletConfig], id int, s step) error {
+	w.progress(s.what + " the Droplet " + w.name)
+	action, _, err := s.do(ctx)
+	if err != nil {
+		return said(err, s.what+" the Droplet "+w.name)
+	}
+	return w.await(ctx, s.what+" the Droplet "+w.name, w.limit, func(ctx context.Context) (bool, error) {
+		now, _, err := w.api.DropletActions.Get(ctx, id, action.ID)
+		if err != nil {
+			return false, said(err, "read an action of the Droplet "+w.name)
+		}
+		if now.Status == "errored" {
+			return false, sdk.Errorf(sdk.CodeInternal, "DigitalOcean failed to %s the Droplet %s", s.what, w.name)
+		}
+		return now.Status == "completed", nil
+	})
+}
+
+// restart powers a Droplet on again that a change has left off, whether or not
+// somebody still waits for the change.
+func (r dropletDriver) restart(ctx context.Context, w *work[dropletConfig], id int) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartTime)
+	defer cancel()
+	d, _, err := w.api.Droplets.Get(ctx, id)
+	if err != nil || d.Status != "off" {
+		return said(err, "read the Droplet "+w.name)
+	}
+	return r.take(ctx, w, id, step{what: powerOn, do: func(ctx context.Context) (*godo.Action, *godo.Response, error) {
+		return w.api.DropletActions.PowerOn(ctx, id)
+	}})
+}
+
+// restartTime bounds the power-on after a change that failed.
+const restartTime = time.Minute
+
 // mayBe is an error where what is there cannot become what is asked for.
 func (dropletDriver) mayBe(ctx context.Context, w *work[dropletConfig], d *godo.Droplet) error {
 	if w.fresh {
@@ -280,12 +318,59 @@ func (dropletDriver) mayBe(ctx context.Context, w *work[dropletConfig], d *godo.
 	if err := stays(w, "/region", w.config.Region, d.Region.Slug); err != nil {
 		return err
 	}
-	return inNetwork(ctx, w, w.config.VPCRef, d.VPCUUID)
+	if err := inNetwork(ctx, w, w.config.VPCRef, d.VPCUUID); err != nil {
+		return err
+	}
+	if w.config.slug() == d.SizeSlug || !w.config.sized() {
+		return nil
+	}
+	// It is not powered off for what cannot be.
+	disk, err := w.diskOf(ctx, w.config.slug())
+	if err != nil || disk == 0 || disk >= d.Disk {
+		return err
+	}
+	e := sdk.Errorf(sdk.CodeConflict, "the Droplet %s has a disk of %d GiB, which cannot become one of %d GiB (%s)", w.name, d.Disk, disk, w.config.slug())
+	e.Path = "/size"
+	return e.WithHint("take a size whose disk is as large, or give this one another name")
+}
+
+// diskOf is the disk of a size in GiB; 0 where the platform does not know it.
+func (a *account) diskOf(ctx context.Context, slug string) (int, error) {
+	if known := disks()[slug]; known > 0 {
+		return known, nil
+	}
+	list, err := all(ctx, a.api.Sizes.List)
+	for _, size := range list {
+		if size.Slug == slug {
+			return size.Disk, nil
+		}
+	}
+	return 0, said(err, "list the sizes of Droplets")
+}
+
+// weighDroplet looks up what the table of portable sizes does not have.
+func weighDroplet(ctx context.Context, a *account, path sdk.Path, prior *sdk.Prior, next dropletConfig) (sdk.Action, string, error) {
+	have := numberIn(prior.Outputs, "disk_gib")
+	if have == 0 || path != "/size" && path != "/provider_specific/size" && path != "/provider_specific" {
+		return "", "", nil
+	}
+	disk, err := a.diskOf(ctx, next.slug())
+	if err != nil || disk == 0 || disk >= have {
+		return "", "", err
+	}
+	return sdk.ActionReplace, fmt.Sprintf("its disk of %d GiB cannot become one of %d GiB", have, disk), nil
 }
 
 func (r dropletDriver) steps(w *work[dropletConfig], id int) []step {
 	actions, c := w.api.DropletActions, w.config
-	resize := func(d *godo.Droplet) bool { return d.SizeSlug != c.slug() }
+	before := dropletConfig{}
+	if w.prior != nil {
+		before = *w.prior
+	}
+	_, saysBackups := keys(w.source)["backups"]
+	// What the configuration does not say, and did not say before, is as
+	// somebody made it.
+	resize := func(d *godo.Droplet) bool { return d.SizeSlug != c.slug() && (c.sized() || before.sized()) }
 	action := func(do func(context.Context, int) (*godo.Action, *godo.Response, error)) func(context.Context) (*godo.Action, *godo.Response, error) {
 		return func(ctx context.Context) (*godo.Action, *godo.Response, error) { return do(ctx, id) }
 	}
@@ -297,9 +382,11 @@ func (r dropletDriver) steps(w *work[dropletConfig], id int) []step {
 		{"resize", resize, func(ctx context.Context) (*godo.Action, *godo.Response, error) {
 			return actions.Resize(ctx, id, c.slug(), c.Specific.ResizeDisk)
 		}},
-		{"power on", func(d *godo.Droplet) bool { return d.Status == "off" }, action(actions.PowerOn)},
+		{powerOn, func(d *godo.Droplet) bool { return d.Status == "off" }, action(actions.PowerOn)},
 		{"enable backups of", func(d *godo.Droplet) bool { return c.Backups && !slices.Contains(d.Features, "backups") }, action(actions.EnableBackups)},
-		{"disable backups of", func(d *godo.Droplet) bool { return !c.Backups && slices.Contains(d.Features, "backups") }, action(actions.DisableBackups)},
+		{"disable backups of", func(d *godo.Droplet) bool {
+			return (before.Backups || saysBackups) && !c.Backups && slices.Contains(d.Features, "backups")
+		}, action(actions.DisableBackups)},
 		{"enable IPv6 of", func(d *godo.Droplet) bool { return c.IPv6 && !slices.Contains(d.Features, "ipv6") }, action(actions.EnableIPv6)},
 	}
 }
@@ -403,13 +490,13 @@ func (dropletDriver) facts(d *godo.Droplet) facts {
 	return f
 }
 
-func (dropletDriver) describe(ctx context.Context, a *account, d *godo.Droplet, want *dropletConfig) (dropletConfig, error) {
+func (dropletDriver) describe(ctx context.Context, a *account, owner sdk.Ownership, d *godo.Droplet, want *dropletConfig) (dropletConfig, error) {
 	var c dropletConfig
 	var tags *[]string
 	if want != nil {
 		c, tags = *want, &want.Specific.Tags
 	}
-	dir := a.directory(ownership(ownerIn(d.Tags)))
+	dir := a.directory(owner)
 	vpc, err := dir.word(ctx, words(c.VPCRef), refVPC, d.VPCUUID)
 	if err != nil {
 		return c, err

@@ -301,12 +301,12 @@ func (firewallDriver) facts(f *godo.Firewall) facts {
 	return out
 }
 
-func (r firewallDriver) describe(ctx context.Context, a *account, f *godo.Firewall, want *firewallConfig) (firewallConfig, error) {
+func (r firewallDriver) describe(ctx context.Context, a *account, owner sdk.Ownership, f *godo.Firewall, want *firewallConfig) (firewallConfig, error) {
 	var c, asked firewallConfig
 	if want != nil {
 		asked = *want
 	}
-	dir := a.directory(sdk.Ownership{})
+	dir := a.directory(owner)
 	for _, id := range f.DropletIDs {
 		word, err := dir.word(ctx, asked.Targets, refDroplet, strconv.Itoa(id))
 		if err != nil {

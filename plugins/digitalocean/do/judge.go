@@ -1,6 +1,7 @@
 package do
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func diagnosis(err error) sdk.Diagnostic {
 	return d
 }
 
-func (t *typed[C, T]) diff(req *sdk.DiffRequest) (*sdk.DiffResponse, error) {
+func (t *typed[C, T]) diff(ctx context.Context, a *account, req *sdk.DiffRequest) (*sdk.DiffResponse, error) {
 	c, err := sdk.Decode[C](req.Config)
 	if err != nil {
 		return nil, err
@@ -65,10 +66,63 @@ func (t *typed[C, T]) diff(req *sdk.DiffRequest) (*sdk.DiffResponse, error) {
 	if req.Prior != nil && len(req.Changed) > 0 {
 		res.Changes = []sdk.FieldChange{}
 		for _, path := range req.Changed {
-			res.Changes = append(res.Changes, t.change(path, req, c))
+			change, err := t.asked(ctx, a, path, req, c)
+			if err != nil {
+				return nil, err
+			}
+			if change.Action == "" {
+				change = t.change(path, req, c)
+			}
+			res.Changes = append(res.Changes, change)
 		}
 	}
 	return res, nil
+}
+
+// asked says what a difference demands where only the platform knows; the empty
+// action is for all else, and where there is no account to ask.
+func (t *typed[C, T]) asked(ctx context.Context, a *account, path sdk.Path, req *sdk.DiffRequest, next C) (sdk.FieldChange, error) {
+	change := sdk.FieldChange{Path: path}
+	if a == nil {
+		return change, nil
+	}
+	if path == "/vpc_ref" {
+		same, err := a.sameNetwork(ctx, req)
+		if same {
+			change.Action = sdk.ActionIgnore
+		}
+		return change, err
+	}
+	var err error
+	if t.weigh != nil {
+		change.Action, change.Reason, err = t.weigh(ctx, a, path, req.Prior, next)
+	}
+	return change, err
+}
+
+// sameNetwork tells whether a vpc_ref means what it meant, in other words: a
+// module's name instead of the identifier, for example.
+func (a *account) sameNetwork(ctx context.Context, req *sdk.DiffRequest) (bool, error) {
+	var before, now string
+	if req.Config.IsUnknown("/vpc_ref") || req.Prior.Config.IsUnknown("/vpc_ref") ||
+		json.Unmarshal(keys(req.Prior.Config)["vpc_ref"], &before) != nil || json.Unmarshal(keys(req.Config)["vpc_ref"], &now) != nil {
+		return false, nil
+	}
+	dir := a.directory(req.Ownership)
+	one, err := dir.find(ctx, "/vpc_ref", before, refVPC)
+	if err != nil {
+		return false, ignoreUnresolved(err)
+	}
+	other, err := dir.find(ctx, "/vpc_ref", now, refVPC)
+	return err == nil && one.id == other.id, ignoreUnresolved(err)
+}
+
+// ignoreUnresolved drops what a plan cannot say yet: the thing is to be made.
+func ignoreUnresolved(err error) error {
+	if code := sdk.CodeOf(err); code == sdk.CodeNotFound || code == sdk.CodeInvalid {
+		return nil
+	}
+	return err
 }
 
 // change says what a difference demands; the empty action leaves it to the

@@ -17,7 +17,7 @@ type kind interface {
 	schema() sdk.ResourceSchema
 	sizes() map[string]string
 	validate(req *sdk.ValidateRequest) []sdk.Diagnostic
-	diff(req *sdk.DiffRequest) (*sdk.DiffResponse, error)
+	diff(ctx context.Context, a *account, req *sdk.DiffRequest) (*sdk.DiffResponse, error)
 	create(ctx context.Context, a *account, req *sdk.CreateRequest, report sdk.Reporter) (*sdk.CreateResponse, error)
 	read(ctx context.Context, a *account, req *sdk.ReadRequest) (*sdk.ReadResponse, error)
 	update(ctx context.Context, a *account, req *sdk.UpdateRequest, report sdk.Reporter) (*sdk.UpdateResponse, error)
@@ -50,8 +50,9 @@ type driver[C, T any] interface {
 	facts(have *T) facts
 	// describe says which configuration matches it, as it would be written:
 	// without what is a default. want is the configuration that it is
-	// compared with; nil for an import.
-	describe(ctx context.Context, a *account, have *T, want *C) (C, error)
+	// compared with; nil for an import. owner is whose words it speaks: modules
+	// of that environment are called by their names.
+	describe(ctx context.Context, a *account, owner sdk.Ownership, have *T, want *C) (C, error)
 	// outputs are the declared ones.
 	outputs(ctx context.Context, a *account, have *T) (sdk.Outputs, error)
 }
@@ -120,6 +121,8 @@ type typed[C, T any] struct {
 	notes func(c C) []sdk.Diagnostic
 	// judge overrules what a change at a path demands; "" leaves it.
 	judge func(path sdk.Path, prior *sdk.Prior, next C) (sdk.Action, string)
+	// weigh does so where the platform has to be asked; "" leaves it to judge.
+	weigh func(ctx context.Context, a *account, path sdk.Path, prior *sdk.Prior, next C) (sdk.Action, string, error)
 	// promise are outputs that are sure before it is made.
 	promise func(name string, c C) sdk.Outputs
 	// canonical gives equal configurations one form: defaults left out, sets

@@ -335,7 +335,7 @@ func (r kubernetesDriver) converge(ctx context.Context, w *work[kubernetesConfig
 			return k, err
 		}
 	}
-	if k.RegistryEnabled != w.config.Specific.Registry {
+	if registry := w.config.Specific.Registry; k.RegistryEnabled != registry && (registry || w.prior != nil && w.prior.Specific.Registry) {
 		if err := r.registry(ctx, w, k); err != nil {
 			return k, err
 		}
@@ -404,6 +404,19 @@ func (r kubernetesDriver) upgrade(ctx context.Context, w *work[kubernetesConfig]
 	return nil
 }
 
+// replaced is the end of the name of a pool whose machines are on their way out.
+const replaced = "-old"
+
+// isNamed tells whether a pool is one of the configuration, now or before. One
+// that somebody else made is left alone: no plan has shown its end.
+func isNamed(w *work[kubernetesConfig], pool string) bool {
+	pools := slices.Clone(w.config.NodePools)
+	if w.prior != nil {
+		pools = append(pools, w.prior.NodePools...)
+	}
+	return slices.ContainsFunc(pools, func(p infra.NodePool) bool { return p.Name == pool || p.Name+replaced == pool })
+}
+
 // pools adds, changes and removes node pools. The machines of a pool cannot
 // become others: a new pool takes the place of the old one, which goes when the
 // new nodes run.
@@ -419,7 +432,7 @@ func (r kubernetesDriver) pools(ctx context.Context, w *work[kubernetesConfig], 
 		if at >= 0 && k.NodePools[at].Size != w.config.slug(want) {
 			old := k.NodePools[at]
 			w.progress(fmt.Sprintf("put new machines in the place of those of %s", old.Name))
-			aside := poolBody{Name: old.Name + "-old", Count: old.Count, Tags: slices.DeleteFunc(slices.Clone(old.Tags), platforms), Labels: old.Labels, Taints: append([]godo.Taint{}, old.Taints...)}
+			aside := poolBody{Name: old.Name + replaced, Count: old.Count, Tags: slices.DeleteFunc(slices.Clone(old.Tags), platforms), Labels: old.Labels, Taints: append([]godo.Taint{}, old.Taints...)}
 			if err := w.send(ctx, http.MethodPut, path+"/"+old.ID, aside, nil, "rename the node pool "+old.Name); err != nil {
 				return err
 			}
@@ -448,7 +461,7 @@ func (r kubernetesDriver) pools(ctx context.Context, w *work[kubernetesConfig], 
 		return err
 	}
 	for _, p := range k.NodePools {
-		if kept[p.ID] {
+		if kept[p.ID] || !isNamed(w, p.Name) {
 			continue
 		}
 		w.progress("remove the node pool " + p.Name)
@@ -489,7 +502,7 @@ func (kubernetesDriver) facts(k *godo.KubernetesCluster) facts {
 	return f
 }
 
-func (kubernetesDriver) describe(ctx context.Context, a *account, k *godo.KubernetesCluster, want *kubernetesConfig) (kubernetesConfig, error) {
+func (kubernetesDriver) describe(ctx context.Context, a *account, owner sdk.Ownership, k *godo.KubernetesCluster, want *kubernetesConfig) (kubernetesConfig, error) {
 	var asked kubernetesConfig
 	var tags *[]string
 	if want != nil {
@@ -500,7 +513,7 @@ func (kubernetesDriver) describe(ctx context.Context, a *account, k *godo.Kubern
 		c.Version = asked.Version
 	}
 	var err error
-	if c.VPCRef, err = a.vpcWord(ctx, ownerIn(k.Tags), asked.VPCRef, k.VPCUUID); err != nil {
+	if c.VPCRef, err = a.vpcWord(ctx, owner, asked.VPCRef, k.VPCUUID); err != nil {
 		return c, err
 	}
 	if m := k.MaintenancePolicy; m != nil && m.Day.String() != "any" {

@@ -354,6 +354,20 @@ func (t *typed[C, T]) lookup(ctx context.Context, a *account, id, name string, o
 	return nil, notFound(t.what, name)
 }
 
+// stranger finds what has a name and is somebody else's, or nobody's: a plan
+// must say so, and a teardown show it. Of several nobody can say which is meant.
+func (t *typed[C, T]) stranger(ctx context.Context, a *account, name string, except []string) (*T, error) {
+	found, err := t.api.all(ctx, a, name)
+	if err != nil {
+		return nil, err
+	}
+	found = slices.DeleteFunc(found, func(have *T) bool { return slices.Contains(except, t.api.facts(have).id) })
+	if len(found) != 1 {
+		return nil, notFound(t.what, name)
+	}
+	return found[0], nil
+}
+
 // keyIn is what the platform knows a name by: a claim says so where that is
 // something else.
 func (t *typed[C, T]) keyIn(claims []claim, name string, owner sdk.Ownership) string {
@@ -365,8 +379,19 @@ func (t *typed[C, T]) keyIn(claims []claim, name string, owner sdk.Ownership) st
 	return name
 }
 
+// speaker is who a resource is described to: whose it is, else who asks.
+func speaker(owner *sdk.Ownership, asks sdk.Ownership) sdk.Ownership {
+	if owner != nil && owner.Project != "" {
+		return *owner
+	}
+	return asks
+}
+
 func (t *typed[C, T]) read(ctx context.Context, a *account, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
 	have, err := t.lookup(ctx, a, req.ID, req.Name, req.Ownership, req.Except)
+	if sdk.IsNotFound(err) && req.ID == "" && req.IdempotencyKey == "" { // with a key it looks for what it made itself
+		have, err = t.stranger(ctx, a, req.Name, req.Except)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -380,7 +405,7 @@ func (t *typed[C, T]) read(ctx context.Context, a *account, req *sdk.ReadRequest
 		recorded = req.Prior.Config
 	}
 	want := decodeKnown[C](recorded)
-	described, err := t.api.describe(ctx, a, have, want)
+	described, err := t.api.describe(ctx, a, speaker(f.owner, req.Ownership), have, want)
 	if err != nil {
 		return nil, err
 	}
@@ -513,7 +538,7 @@ func (t *typed[C, T]) adopt(ctx context.Context, a *account, req *sdk.ImportRequ
 		return nil, err
 	}
 	f := t.owned(have, claims)
-	described, err := t.api.describe(ctx, a, have, nil)
+	described, err := t.api.describe(ctx, a, req.Ownership, have, nil)
 	if err != nil {
 		return nil, err
 	}

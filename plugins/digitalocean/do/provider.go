@@ -77,6 +77,7 @@ func (p *provider) Configure(_ context.Context, req *sdk.ConfigureRequest) (*sdk
 	if err != nil {
 		return nil, err
 	}
+	a.project, a.environment = req.Project, req.Environment
 	p.account.Store(a)
 	return &sdk.ConfigureResponse{}, nil
 }
@@ -120,7 +121,7 @@ func (p *provider) Validate(_ context.Context, req *sdk.ValidateRequest) (*sdk.V
 }
 
 // Diff implements sdk.Provider.
-func (p *provider) Diff(_ context.Context, req *sdk.DiffRequest) (*sdk.DiffResponse, error) {
+func (p *provider) Diff(ctx context.Context, req *sdk.DiffRequest) (*sdk.DiffResponse, error) {
 	if req == nil {
 		return nil, errNoRequest()
 	}
@@ -131,7 +132,7 @@ func (p *provider) Diff(_ context.Context, req *sdk.DiffRequest) (*sdk.DiffRespo
 	if err := p.placed(req); err != nil {
 		return nil, err
 	}
-	return k.diff(req)
+	return k.diff(ctx, p.account.Load(), req)
 }
 
 // regional are the types that are somewhere in particular.

@@ -235,8 +235,8 @@ func (d *directory) vpc(ctx context.Context, ref string) (string, error) {
 }
 
 // vpcWord is how a configuration calls a VPC; nothing where it does not say.
-func (a *account) vpcWord(ctx context.Context, owner *sdk.Ownership, want, id string) (string, error) {
-	return a.directory(ownership(owner)).word(ctx, words(want), refVPC, id)
+func (a *account) vpcWord(ctx context.Context, owner sdk.Ownership, want, id string) (string, error) {
+	return a.directory(owner).word(ctx, words(want), refVPC, id)
 }
 
 func words(list ...string) []string {

@@ -151,7 +151,7 @@ func (registryDriver) facts(r *containerRegistry) facts {
 	return facts{id: r.Name, name: r.Name, status: sdk.Healthy}
 }
 
-func (registryDriver) describe(_ context.Context, _ *account, r *containerRegistry, _ *registryConfig) (registryConfig, error) {
+func (registryDriver) describe(_ context.Context, _ *account, _ sdk.Ownership, r *containerRegistry, _ *registryConfig) (registryConfig, error) {
 	return registryConfig{Registry: infra.Registry{Common: infra.Common{Region: r.Region}, Tier: r.tier}}, nil
 }
 

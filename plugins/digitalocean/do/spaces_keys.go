@@ -162,7 +162,7 @@ func (keyDriver) facts(k *godo.SpacesKey) facts {
 	return facts{id: k.AccessKey, name: k.Name, status: sdk.Healthy}
 }
 
-func (keyDriver) describe(_ context.Context, _ *account, k *godo.SpacesKey, _ *keyConfig) (keyConfig, error) {
+func (keyDriver) describe(_ context.Context, _ *account, _ sdk.Ownership, k *godo.SpacesKey, _ *keyConfig) (keyConfig, error) {
 	return keyConfig{SpacesKey: infra.SpacesKey{Grants: fromGrants(k.Grants)}}, nil
 }
 

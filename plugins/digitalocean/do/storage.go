@@ -209,7 +209,7 @@ func (bucketDriver) facts(b *bucket) facts {
 	return facts{id: b.region + "/" + b.name, name: b.name, status: sdk.Healthy}
 }
 
-func (bucketDriver) describe(_ context.Context, _ *account, b *bucket, _ *bucketConfig) (bucketConfig, error) {
+func (bucketDriver) describe(_ context.Context, _ *account, _ sdk.Ownership, b *bucket, _ *bucketConfig) (bucketConfig, error) {
 	c := bucketConfig{Storage: infra.Storage{Common: infra.Common{Region: b.region}, Versioning: b.versioning, CORS: fromCORSRules(b.cors)}}
 	if b.acl != "private" {
 		c.ACL = b.acl

@@ -160,7 +160,7 @@ func (volumeDriver) facts(v *godo.Volume) facts {
 	return facts{id: v.ID, name: v.Name, owner: ownerIn(v.Tags), status: sdk.Healthy}
 }
 
-func (volumeDriver) describe(_ context.Context, _ *account, v *godo.Volume, want *volumeConfig) (volumeConfig, error) {
+func (volumeDriver) describe(_ context.Context, _ *account, _ sdk.Ownership, v *godo.Volume, want *volumeConfig) (volumeConfig, error) {
 	var tags *[]string
 	if want != nil {
 		tags = &want.Specific.Tags

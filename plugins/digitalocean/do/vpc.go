@@ -148,7 +148,7 @@ func (vpcDriver) facts(v *godo.VPC) facts {
 	return facts{id: v.ID, name: v.Name, owner: owner, status: sdk.Healthy, protected: v.Default}
 }
 
-func (vpcDriver) describe(_ context.Context, _ *account, v *godo.VPC, _ *vpcConfig) (vpcConfig, error) {
+func (vpcDriver) describe(_ context.Context, _ *account, _ sdk.Ownership, v *godo.VPC, _ *vpcConfig) (vpcConfig, error) {
 	text, _ := ownerOf(v.Description)
 	return vpcConfig{VPC: infra.VPC{Common: infra.Common{Region: v.RegionSlug}, IPRange: v.IPRange, Description: text}}, nil
 }
