@@ -135,9 +135,12 @@ func (f *finder) look(ctx context.Context, d resource.Desired) plan.Found {
 	found.Recorded = recorded && rec.Type == d.Type()
 	req := &sdk.ReadRequest{Type: d.Type(), Name: d.Name(), Ownership: d.Ownership(), Config: config, Prior: f.hint(d, rec, recorded)}
 	res, err := f.ask(ctx, provider, d.Provider(), req)
-	if absent(err) && found.Recorded {
+	if found.Recorded && (absent(err) || err == nil && res.ID != rec.ID && (res.Owner == nil || f.foreign(res))) {
+		// The name leads nowhere, or to what may be anybody's.
 		req.ID, req.Name, req.Prior = rec.ID, rec.Name, prior(rec)
-		res, err = f.ask(ctx, provider, d.Provider(), req)
+		if own, ownErr := f.ask(ctx, provider, d.Provider(), req); err != nil || !absent(ownErr) {
+			res, err = own, ownErr
+		}
 	}
 	return f.judge(found, res, err, rec)
 }

@@ -47,7 +47,7 @@ func (p *Project) Validate(ctx context.Context) error {
 	v.warm()
 	v.ground()
 	for _, d := range p.Set.Nodes {
-		if !v.bad[d.Provider().Address] {
+		if d.Provider().Kind != "" && !v.bad[d.Provider().Address] { // resolving has told of one that has none
 			v.faults = append(v.faults, v.node(d)...)
 		}
 	}
