@@ -160,7 +160,7 @@ func (t *typed[C, T]) make(ctx context.Context, w *work[C], except []string) (*T
 		code := sdk.CodeOf(err)
 		if !ambiguous(err) && code != sdk.CodeAlreadyExists {
 			t.unstake(ctx, w)
-			return nil, err
+			return nil, w.located(ctx, err)
 		}
 		found, lookErr := t.appeared(ctx, w, except)
 		switch {

@@ -1,6 +1,7 @@
 package do
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -272,5 +273,21 @@ func TestImportOfWhatIsNoIdentifier(t *testing.T) {
 	_, err := c.p.(sdk.Importer).Import(t.Context(), &sdk.ImportRequest{Type: infra.TypeVPC, ID: "42", Ownership: owner("net")})
 	if sdk.CodeOf(err) != sdk.CodeInvalid || !strings.Contains(err.Error(), `"42" is no identifier of a VPC`) || len(c.fake.Log()) != before {
 		t.Errorf("%v", err)
+	}
+}
+
+// A refusal says which key it is about, and what that can be.
+func TestRefusalNamesTheKey(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	for config, want := range map[string][2]string{
+		`{"image":"debian-12-x64","region":"mars1"}`:                       {"/region", "the regions are ams3"},
+		`{"image":"debian-12-x64","provider_specific":{"size":"s-9vcpu"}}`: {"/provider_specific/size", "doctl"},
+		`{"image":"no-such-image"}`:                                        {"/image", "doctl"},
+	} {
+		_, err := c.try(infra.TypeDroplet, "vm", config)
+		var e *sdk.Error
+		if !errors.As(err, &e) || string(e.Path) != want[0] || !strings.Contains(e.Hint, want[1]) {
+			t.Errorf("%s: %v, at %s, hint %s", config, err, e.Path, e.Hint)
+		}
 	}
 }
