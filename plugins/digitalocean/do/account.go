@@ -51,6 +51,9 @@ type account struct {
 	transport http.RoundTripper
 }
 
+// answerTimeout is how long the API may take to answer one request.
+const answerTimeout = time.Minute
+
 // open makes an account of a configuration. It asks nothing of the API.
 func open(s settings, o Options) (*account, error) {
 	getenv := o.Getenv
@@ -66,7 +69,9 @@ func open(s settings, o Options) (*account, error) {
 	}
 	transport := o.Transport
 	if transport == nil {
-		transport = http.DefaultTransport.(*http.Transport).Clone()
+		own := http.DefaultTransport.(*http.Transport).Clone()
+		own.ResponseHeaderTimeout = answerTimeout
+		transport = own
 	}
 	a := &account{
 		clock: o.Clock, region: s.Region, poll: poll, transport: transport,
@@ -74,10 +79,11 @@ func open(s settings, o Options) (*account, error) {
 		spacesSecret: sdk.NewSensitive(cmp.Or(s.SpacesSecret, getenv("SPACES_SECRET_ACCESS_KEY"))),
 	}
 	base := cmp.Or(s.APIURL, getenv("DIGITALOCEAN_API_URL"), "https://api.digitalocean.com/")
-	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, invalid("/api_url", "api_url %q is not the address of an API", base)
 	}
-	client := &http.Client{Transport: &retrying{next: transport, clock: o.Clock, token: sdk.NewSensitive(token)}}
+	client := &http.Client{Transport: &retrying{next: transport, clock: o.Clock, token: sdk.NewSensitive(token), host: u.Host}}
 	a.api, err = godo.New(client, godo.SetBaseURL(base), godo.SetUserAgent("wfctl/"+o.Version))
 	return a, sdk.Wrap(sdk.CodeInvalid, err, "make a client of the API")
 }

@@ -156,7 +156,15 @@ func (d appDriver[C]) converge(ctx context.Context, w *work[C], have *app) (*app
 		}
 	}
 	id := w.asked
-	if id == "" && have.newest != nil {
+	switch {
+	case id != "":
+	case w.fresh && have.newest == nil:
+		// It is listed a moment after the app is made.
+		var err error
+		if id, err = w.newer(ctx, have.ID, ""); err != nil {
+			return have, err
+		}
+	case have.newest != nil:
 		id = have.newest.ID
 	}
 	if err := w.awaitDeployment(ctx, have.ID, id); err != nil {
@@ -224,7 +232,16 @@ func (d appDriver[C]) send(ctx context.Context, w *work[C], spec *godo.AppSpec, 
 			w.asked = dep.ID
 		}
 	}
-	return nil
+	if w.asked != "" {
+		return nil
+	}
+	// What was there before must not pass for what was asked for.
+	before := ""
+	if have.newest != nil {
+		before = have.newest.ID
+	}
+	w.asked, err = w.newer(ctx, have.ID, before)
+	return err
 }
 
 // reachable reads an app once its address is known: it comes a moment after

@@ -111,6 +111,23 @@ func (w *work[C]) successor(ctx context.Context, appID, id string) (string, erro
 	return list[0].ID, nil
 }
 
+// newer waits a while for a deployment that is newer than the one of an
+// identifier, "" for any; "" where none comes: not every change needs one.
+func (w *work[C]) newer(ctx context.Context, appID, than string) (id string, err error) {
+	until := w.clock.Now().Add(patience)
+	err = w.await(ctx, "find the deployment of the app "+w.name, 2*patience, func(ctx context.Context) (bool, error) {
+		list, _, err := w.api.Apps.ListDeployments(ctx, appID, &godo.ListOptions{Page: 1, PerPage: 1})
+		if err != nil {
+			return false, said(err, "list the deployments of the app "+w.name)
+		}
+		if len(list) > 0 && list[0].ID != than {
+			id = list[0].ID
+		}
+		return id != "" || w.clock.Now().After(until), nil
+	})
+	return id, err
+}
+
 // A failure is the part of a deployment that failed.
 type failure struct {
 	component, stage, code, message string

@@ -88,17 +88,11 @@ func (a *account) vpcMeant(ctx context.Context, kind, ref string, spec *godo.App
 	if ref == spec.Vpc.ID {
 		return ref, nil
 	}
-	claims, err := a.claims(ctx, kind)
+	owner, err := a.claimant(ctx, kind, spec.Name)
 	if err != nil {
 		return "", err
 	}
-	var owner *sdk.Ownership
-	for _, c := range claims {
-		if c.key == spec.Name {
-			owner = &c.owner
-		}
-	}
-	word, err := a.vpcWord(ctx, ownership(owner), ref, spec.Vpc.ID)
+	word, err := a.vpcWord(ctx, owner, ref, spec.Vpc.ID)
 	if err != nil || word != ref {
 		return "", err
 	}
@@ -145,14 +139,14 @@ func (gateways) spec(ctx context.Context, w *work[appspec.Gateway]) (*godo.AppSp
 	if err != nil {
 		return nil, err
 	}
-	targets, err := w.addresses(ctx, w.config.Names())
+	targets, err := w.addresses(ctx, w.owner, w.config.Names())
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range w.config.Names() {
 		if targets[name] == "" {
 			return nil, sdk.Errorf(sdk.CodeNotFound, "there is no app %q that answers, to route to", name).
-				WithHint("a target is a URL, such as ${{ modules.NAME.outputs.url }}, or the name of an app")
+				WithHint("a target is a URL, such as ${{ modules.NAME.outputs.url }}, or the name of a module or an app")
 		}
 	}
 	g := w.config
@@ -174,7 +168,11 @@ func (gateways) describe(ctx context.Context, a *account, spec *godo.AppSpec, wa
 	if err != nil {
 		return appspec.Gateway{}, err
 	}
-	targets, err := a.addresses(ctx, want.Names())
+	owner, err := a.claimant(ctx, "gateway", spec.Name)
+	if err != nil {
+		return appspec.Gateway{}, err
+	}
+	targets, err := a.addresses(ctx, owner, want.Names())
 	if err != nil {
 		return appspec.Gateway{}, err
 	}
@@ -188,7 +186,7 @@ func (gateways) describe(ctx context.Context, a *account, spec *godo.AppSpec, wa
 }
 
 // addresses are where apps answer.
-func (a *account) addresses(ctx context.Context, names []string) (appspec.Targets, error) {
+func (a *account) addresses(ctx context.Context, owner sdk.Ownership, names []string) (appspec.Targets, error) {
 	targets := appspec.Targets{}
 	if len(names) == 0 {
 		return targets, nil
@@ -197,12 +195,28 @@ func (a *account) addresses(ctx context.Context, names []string) (appspec.Target
 	if err != nil {
 		return nil, said(err, "list apps")
 	}
-	for _, got := range list {
-		for _, name := range names {
-			if got.Spec.Name == name {
+	dir := a.directory(owner)
+	for _, name := range names {
+		meant, err := dir.named(ctx, refApp, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, got := range list {
+			if len(meant) == 1 && got.ID == meant[0].id {
 				targets[name] = got.DefaultIngress
 			}
 		}
 	}
 	return targets, nil
+}
+
+// claimant is whose an app is, by its claim.
+func (a *account) claimant(ctx context.Context, kind, name string) (owner sdk.Ownership, err error) {
+	claims, err := a.claims(ctx, kind)
+	for _, c := range claims {
+		if c.key == name {
+			owner = c.owner
+		}
+	}
+	return owner, err
 }

@@ -111,6 +111,9 @@ func (r databaseDriver) change(ctx context.Context, w *work[databaseConfig], id,
 		if code := sdk.CodeOf(err); err != nil && (code != sdk.CodeConflict && code != sdk.CodeUnavailable || attempt == attempts) {
 			return d, err
 		}
+		if attempt == attempts {
+			return d, sdk.Errorf(sdk.CodeInternal, "DigitalOcean took the request to %s the database cluster %s %d times, and it is as it was", what, w.name, attempts)
+		}
 		if err := w.clock.Sleep(ctx, w.poll); err != nil {
 			return d, err
 		}

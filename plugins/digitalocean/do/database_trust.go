@@ -315,6 +315,14 @@ func (k databaseKind[C]) diagnosed(ctx context.Context, a *account, req *sdk.Dia
 		return k.api.get(ctx, a, req.ID)
 	}
 	list, err := k.api.all(ctx, a, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := k.claimsOf(ctx, a)
+	list = slices.DeleteFunc(list, func(d *godo.Database) bool { // one of the name may be somebody else's
+		o := k.owned(d, claims).owner
+		return o == nil || o.Project != a.project || o.Environment != a.environment
+	})
 	if err == nil && len(list) == 0 {
 		err = notFound(k.what, req.Name)
 	}

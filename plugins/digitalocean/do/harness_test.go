@@ -54,7 +54,7 @@ func newCloud(t testing.TB, o fakedo.Options) *cloud {
 	}
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	api, err := godo.New(&http.Client{Transport: &retrying{next: tr, clock: movingClock{fake}, token: sdk.NewSensitive(fakedo.Token)}}, godo.SetBaseURL(fake.URL))
+	api, err := godo.New(&http.Client{Transport: &retrying{next: tr, clock: movingClock{fake}, token: sdk.NewSensitive(fakedo.Token), host: strings.TrimPrefix(fake.URL, "http://")}}, godo.SetBaseURL(fake.URL))
 	if err != nil {
 		t.Fatal(err)
 	}

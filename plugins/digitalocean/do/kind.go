@@ -92,13 +92,15 @@ type typed[C, T any] struct {
 	// was taken over needs a claim.
 	tagged bool
 	// key is what the platform knows it by, where that is not the name.
-	key        func(name string, c C) string
-	idFormat   string
-	nameFormat string
-	nameMax    int
-	nameHint   string
-	out        []sdk.OutputSchema
-	dependsOn  []string
+	key      func(name string, c C) string
+	idFormat string
+	// importsName says that an import may name it instead of its identifier.
+	importsName bool
+	nameFormat  string
+	nameMax     int
+	nameHint    string
+	out         []sdk.OutputSchema
+	dependsOn   []string
 	// sizing maps xs to xl to the platform's words; sized says whether a
 	// configuration uses them.
 	sizing map[string]string

@@ -374,11 +374,17 @@ func (r kubernetesDriver) change(ctx context.Context, w *work[kubernetesConfig],
 // platforms tells whether a tag is one that the platform gives by itself.
 func platforms(tag string) bool { return tag == "k8s" || strings.HasPrefix(tag, "k8s:") }
 
+// mostUpgrades bounds the way from version to version.
+const mostUpgrades = 12
+
 // upgrade goes from version to version, one minor at a time, as the platform
 // wants it.
 func (r kubernetesDriver) upgrade(ctx context.Context, w *work[kubernetesConfig], k *godo.KubernetesCluster) error {
 	asked := w.config.Version
-	for !isVersion(k.VersionSlug, asked) {
+	for steps := 0; !isVersion(k.VersionSlug, asked); steps++ {
+		if steps == mostUpgrades {
+			return sdk.Errorf(sdk.CodeInternal, "DigitalOcean took %d upgrades of the Kubernetes cluster %s, and it has version %s still", steps, w.name, k.VersionSlug)
+		}
 		list, _, err := w.api.Kubernetes.GetUpgrades(ctx, k.ID)
 		if err != nil {
 			return said(err, "list the upgrades of "+w.name)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -159,7 +160,7 @@ func (t *typed[C, T]) make(ctx context.Context, w *work[C], except []string) (*T
 		code := sdk.CodeOf(err)
 		if !ambiguous(err) && code != sdk.CodeAlreadyExists {
 			t.unstake(ctx, w)
-			return nil, err
+			return nil, w.located(ctx, err)
 		}
 		found, lookErr := t.appeared(ctx, w, except)
 		switch {
@@ -529,6 +530,9 @@ func (t *typed[C, T]) list(ctx context.Context, a *account, req *sdk.ListRequest
 // adopt takes over something that is there, and says which configuration
 // matches it.
 func (t *typed[C, T]) adopt(ctx context.Context, a *account, req *sdk.ImportRequest) (*sdk.ImportResponse, error) {
+	if ok, err := regexp.MatchString(t.idFormat, req.ID); err == nil && !ok && !t.importsName {
+		return nil, invalid("", "%q is no identifier of a %s", req.ID, t.what).WithHint("DigitalOcean's control panel and `doctl` show identifiers; it has the form " + t.idFormat)
+	}
 	have, err := t.api.get(ctx, a, req.ID)
 	if err != nil {
 		return nil, err

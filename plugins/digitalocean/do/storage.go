@@ -37,7 +37,8 @@ type bucketKind struct{ *typed[bucketConfig, bucket] }
 func buckets() kind {
 	return bucketKind{&typed[bucketConfig, bucket]{
 		name: infra.TypeStorage, what: "bucket", description: "A bucket of Spaces.", claim: "bucket",
-		idFormat: "^[a-z0-9-]+/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", nameFormat: "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", nameMax: 63,
+		importsName: true,
+		idFormat:    "^[a-z0-9-]+/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", nameFormat: "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", nameMax: 63,
 		nameHint: "it has 3 to 63 small letters, digits, dots and hyphens",
 		out: []sdk.OutputSchema{
 			output("id", "string", "REGION/NAME"), output("name", "string", "name"), output("bucket", "string", "name"), output("region", "string", "where it is"),

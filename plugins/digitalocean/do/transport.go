@@ -24,6 +24,8 @@ type retrying struct {
 	next  http.RoundTripper
 	clock Clock
 	token sdk.Sensitive
+	// host is the API's, which alone is shown the token.
+	host string
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -52,7 +54,9 @@ func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 // fresh copies a request with its body from the start.
 func (t *retrying) fresh(req *http.Request) (*http.Request, error) {
 	again := req.Clone(req.Context())
-	again.Header.Set("Authorization", "Bearer "+t.token.Reveal())
+	if req.URL.Host == t.host { // where a redirect leads is told nothing
+		again.Header.Set("Authorization", "Bearer "+t.token.Reveal())
+	}
 	if req.GetBody == nil {
 		return again, nil
 	}

@@ -1,8 +1,10 @@
 package do
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,5 +223,71 @@ func TestReadOfWhatIsSomebodyElses(t *testing.T) {
 	res, err := c.p.Read(t.Context(), &sdk.ReadRequest{Type: vm.typ, Name: vm.name, Ownership: owner(vm.name)})
 	if err != nil || res.ID != vm.id || res.Owner != nil {
 		t.Errorf("%+v %v", res, err)
+	}
+}
+
+// The token goes to the API, and not to where that sends somebody.
+func TestTokenStaysWithTheAPI(t *testing.T) {
+	told := make(chan string, 1)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told <- r.Header.Get("Authorization")
+		_, _ = w.Write([]byte(`{}`))
+	}))
+	defer elsewhere.Close()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			t.Errorf("the API gets %q", r.Header.Get("Authorization"))
+		}
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	}))
+	defer api.Close()
+	a, err := open(settings{Token: "secret", APIURL: api.URL}, Options{Clock: wallClock{}, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	if _, _, err := a.api.Account.Get(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-told; got != "" {
+		t.Errorf("elsewhere it is told %q", got)
+	}
+}
+
+// A gateway's target may be a module whose app has another name.
+func TestGatewayToAModule(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	req := c.createRequest(infra.TypeContainerService, "shop-api", `{"image":"docker.io/library/nginx:1","http_port":8080}`)
+	req.Ownership = owner("api")
+	if _, err := c.p.Create(t.Context(), req, &heard{}); err != nil {
+		t.Fatal(err)
+	}
+	edge := c.make(infra.TypeAPIGateway, "edge", `{"routes":[{"path":"/","target":"api"}]}`)
+	edge.noDrift()
+}
+
+// An identifier that cannot be one is not asked for.
+func TestImportOfWhatIsNoIdentifier(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	before := len(c.fake.Log())
+	_, err := c.p.(sdk.Importer).Import(t.Context(), &sdk.ImportRequest{Type: infra.TypeVPC, ID: "42", Ownership: owner("net")})
+	if sdk.CodeOf(err) != sdk.CodeInvalid || !strings.Contains(err.Error(), `"42" is no identifier of a VPC`) || len(c.fake.Log()) != before {
+		t.Errorf("%v", err)
+	}
+}
+
+// A refusal says which key it is about, and what that can be.
+func TestRefusalNamesTheKey(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	for config, want := range map[string][2]string{
+		`{"image":"debian-12-x64","region":"mars1"}`:                       {"/region", "the regions are ams3"},
+		`{"image":"debian-12-x64","provider_specific":{"size":"s-9vcpu"}}`: {"/provider_specific/size", "doctl"},
+		`{"image":"no-such-image"}`:                                        {"/image", "doctl"},
+	} {
+		_, err := c.try(infra.TypeDroplet, "vm", config)
+		var e *sdk.Error
+		if !errors.As(err, &e) || string(e.Path) != want[0] || !strings.Contains(e.Hint, want[1]) {
+			t.Errorf("%s: %v, at %s, hint %s", config, err, e.Path, e.Hint)
+		}
 	}
 }

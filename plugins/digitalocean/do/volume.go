@@ -39,7 +39,7 @@ func volumes() kind {
 	}
 	return &typed[volumeConfig, godo.Volume]{
 		name: infra.TypeVolume, what: "volume", description: "A block device that a Droplet can have.",
-		idFormat: uuidFormat, nameFormat: "^[a-z][a-z0-9-]*[a-z0-9]$", nameHint: "it has small letters, digits and hyphens, and begins with a letter", nameMax: 64,
+		idFormat: uuidFormat, nameFormat: "^[a-z][a-z0-9-]*[a-z0-9]$", nameHint: "it has small letters, digits and hyphens, begins with a letter, and has two characters at least", nameMax: 64,
 		out: []sdk.OutputSchema{
 			output("id", "string", "identifier"), output("urn", "string", "uniform resource name"), output("name", "string", "name"), output("region", "string", "where it is"),
 			changing("size_gib", "integer", "its size"), output("device", "string", "where a Droplet that has it sees it"),

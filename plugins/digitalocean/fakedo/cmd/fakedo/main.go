@@ -166,6 +166,7 @@ Use it in another shell:
 
   export DIGITALOCEAN_API_URL=http://%[1]s
   export DIGITALOCEAN_ACCESS_TOKEN=%[2]s
+  export SPACES_ENDPOINT=http://%[1]s/_spaces
 
 What it has, what was asked and what broke the API description:
 
