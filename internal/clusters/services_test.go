@@ -502,3 +502,26 @@ func TestNoSecretsInTemporal(t *testing.T) {
 		}
 	}
 }
+
+// A step may run wfctl itself: the run that it is a step of does not keep it
+// from the environment.
+func TestCommandThatChangesTheEnvironment(t *testing.T) {
+	p := newProject(t, fmt.Sprintf(`modules:
+  - {name: data, type: core.data, config: {values: {greeting: hello}}}
+pipelines:
+  nested:
+    steps:
+      - {name: first, type: infra_apply}
+      - {name: inner, type: command, needs: first, timeout: 1m, with: {run: [%[1]q, infra, apply, --env, prod, --approve, --refresh, --lock-timeout, 20s], inherit: [WFCTL_STATE_KEY_DIR, WFCTL_EVENTS]}}
+      - {name: last, type: infra_apply, needs: inner}
+`, binary))
+	p.worker(0)
+	run := p.start("pipeline", "run", "nested")
+	p.until(run, over)
+	tl := p.timeline(run)
+	for _, name := range []string{"first", "inner", "last"} {
+		if s := tl.Step("", name); s.Status != event.Succeeded {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}
