@@ -131,7 +131,8 @@ func (a *App) destroyCommand() *cobra.Command {
 		Short: "Destroy what state records, in reverse order",
 		Long: `Destroy the resources that state records, in reverse order of their
 dependencies. The configuration is not needed. What prevent_destroy protects
-is reported and kept.
+is reported and kept; what carries somebody else's tags by now is forgotten
+with a warning and not deleted.
 
 Exit status: 0 done; 1 failed or something is left; 2 refused or wrong usage; 130 interrupted.`,
 		Example: "  wfctl infra destroy --env staging --dry-run\n  wfctl infra destroy --env staging --approve",

@@ -32,7 +32,8 @@ name; show what is there; destroy it in reverse order of what stands on what;
 and wipe the environment's state when nothing is left. The state may be absent,
 damaged or of another version: it is a hint, and no more. An error does not
 stop the rest; what is still in use is tried again and its blocker named. What
-prevent_destroy or the platform itself protects is listed and kept.
+prevent_destroy or the platform itself protects is listed and kept. Where
+something could not be asked for there may be more: the state stays then.
 
 --include-orphans adds what is the environment's by its ownership tags, by the
 state or by its journal, and is in no configuration.

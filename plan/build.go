@@ -116,7 +116,7 @@ func (b *builder) index() error {
 			return fault.New(fault.Config, "%q is moved to %q and declared as well", m.From, m.To).WithHint("remove the module or the entry of `moved:`")
 		}
 		if _, taken := b.records[resource.Key{Address: m.To}]; taken {
-			return fault.New(fault.Config, "%q cannot move to %q: state has a resource there", m.From, m.To).WithHint("remove the entry of `moved:`, or forget one of the two with `wfctl infra state rm`")
+			return fault.New(fault.Config, "%q cannot move to %q: state has a resource there", m.From, m.To).WithHint("remove the entry of `moved:`, or forget one of the two with `wfctl infra state rm ADDRESS --env %s`", b.in.Environment.Name())
 		}
 		delete(b.records, rec.Key())
 		rec.Address = m.To

@@ -44,6 +44,8 @@ type ResourceSchema struct {
 	//   x-sensitive: true   the value is never shown or stored
 	//   x-computed: true    the platform may fill it in where it is absent
 	//   x-write-only: true  it cannot be read back
+	// The default of a member is what drift compares with where the file does
+	// not write it.
 	Config  json.RawMessage
 	Outputs []OutputSchema
 	// DynamicOutputs says that a resource may report outputs that Outputs
