@@ -3,6 +3,7 @@
 package temporal
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +14,7 @@ import (
 	"io"
 	"log"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -20,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,7 +52,26 @@ func newGateway(t *testing.T) *gateway {
 
 	plain := &http.Transport{Protocols: new(http.Protocols)}
 	plain.Protocols.SetUnencryptedHTTP2(true)
-	t.Cleanup(plain.CloseIdleConnections)
+	// A stream that is being cancelled keeps a connection from being idle: they
+	// are closed, not left.
+	var mu sync.Mutex
+	var open []net.Conn
+	plain.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			open = append(open, conn)
+		}
+		return conn, err
+	}
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, conn := range open {
+			_ = conn.Close() // it may be closed already
+		}
+	})
 	proxy := &httputil.ReverseProxy{
 		Transport: plain, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0), // a caller that leaves is no error
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: address}) },

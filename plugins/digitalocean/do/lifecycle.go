@@ -134,12 +134,13 @@ func (t *typed[C, T]) ours(ctx context.Context, w *work[C], except []string) (*T
 
 // taken is the refusal to make what somebody else has.
 func (t *typed[C, T]) taken(w *work[C], f facts) *sdk.Error {
-	whose := "carries no tags of wfctl"
+	e := sdk.Errorf(sdk.CodeAlreadyExists, "the %s %q is there already (%s) and carries no tags of wfctl", t.what, t.keyOf(w), f.id)
 	if f.owner != nil && f.owner.Project != "" {
-		whose = fmt.Sprintf("belongs to module %s of project %s, environment %s", f.owner.Module, f.owner.Project, f.owner.Environment)
+		e.Message = fmt.Sprintf("the %s %q is there already (%s) and belongs to module %s of project %s, environment %s", t.what, t.keyOf(w), f.id,
+			f.owner.Module, f.owner.Project, f.owner.Environment)
+		return e.WithHint("give this one another name: `name:` in its config, where an environment can have its own")
 	}
-	return sdk.Errorf(sdk.CodeAlreadyExists, "the %s %q is there already (%s) and %s", t.what, t.keyOf(w), f.id, whose).
-		WithHint(fmt.Sprintf("take it over with `wfctl infra import %s %s`, or give this one another name", w.owner.Module, f.id))
+	return e.WithHint(fmt.Sprintf("take it over with `wfctl infra import %s %s --env %s`, or give this one another name", w.owner.Module, f.id, w.owner.Environment))
 }
 
 // make asks for the thing. When it is not known whether that had an effect, it
@@ -357,14 +358,21 @@ func (t *typed[C, T]) lookup(ctx context.Context, a *account, id, name string, o
 
 // stranger finds what has a name and is somebody else's, or nobody's: a plan
 // must say so, and a teardown show it. Of several nobody can say which is meant.
-func (t *typed[C, T]) stranger(ctx context.Context, a *account, name string, except []string) (*T, error) {
-	found, err := t.api.all(ctx, a, name)
+func (t *typed[C, T]) stranger(ctx context.Context, a *account, req *sdk.ReadRequest) (*T, error) {
+	key := req.Name
+	if c := decodeKnown[C](req.Config); c != nil && t.key != nil {
+		key = t.key(req.Name, *c)
+	}
+	found, err := t.api.all(ctx, a, "") // what a name alone finds may be of another type, and only in the way
 	if err != nil {
 		return nil, err
 	}
-	found = slices.DeleteFunc(found, func(have *T) bool { return slices.Contains(except, t.api.facts(have).id) })
+	found = slices.DeleteFunc(found, func(have *T) bool {
+		f := t.api.facts(have)
+		return t.keyOfFacts(f) != key || slices.Contains(req.Except, f.id)
+	})
 	if len(found) != 1 {
-		return nil, notFound(t.what, name)
+		return nil, notFound(t.what, req.Name)
 	}
 	return found[0], nil
 }
@@ -391,7 +399,7 @@ func speaker(owner *sdk.Ownership, asks sdk.Ownership) sdk.Ownership {
 func (t *typed[C, T]) read(ctx context.Context, a *account, req *sdk.ReadRequest) (*sdk.ReadResponse, error) {
 	have, err := t.lookup(ctx, a, req.ID, req.Name, req.Ownership, req.Except)
 	if sdk.IsNotFound(err) && req.ID == "" && req.IdempotencyKey == "" { // with a key it looks for what it made itself
-		have, err = t.stranger(ctx, a, req.Name, req.Except)
+		have, err = t.stranger(ctx, a, req)
 	}
 	if err != nil {
 		return nil, err

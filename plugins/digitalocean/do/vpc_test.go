@@ -85,7 +85,7 @@ func TestVPCOfSomebodyElse(t *testing.T) {
 	}
 	_, err = c.try(infra.TypeVPC, "net", `{}`)
 	var e *sdk.Error
-	if !asError(err, &e) || e.Code != sdk.CodeAlreadyExists || e.Hint != "take it over with `wfctl infra import net "+foreign.ID+"`, or give this one another name" {
+	if !asError(err, &e) || e.Code != sdk.CodeAlreadyExists || e.Hint != "take it over with `wfctl infra import net "+foreign.ID+" --env staging`, or give this one another name" {
 		t.Errorf("%v", err)
 	}
 	res, err := c.p.(sdk.Importer).Import(t.Context(), &sdk.ImportRequest{Type: infra.TypeVPC, ID: foreign.ID, Ownership: owner("net")})
