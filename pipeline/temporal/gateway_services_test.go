@@ -74,6 +74,20 @@ func newGateway(t *testing.T) *gateway {
 	})
 	proxy := &httputil.ReverseProxy{
 		Transport: plain, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0), // a caller that leaves is no error
+		// An error without a body has its status among the headers, which are
+		// flushed by themselves here: gRPC then wants it as a trailer.
+		ModifyResponse: func(res *http.Response) error {
+			for name, values := range res.Header {
+				if strings.HasPrefix(name, "Grpc-Status") || name == "Grpc-Message" {
+					if res.Trailer == nil {
+						res.Trailer = http.Header{}
+					}
+					res.Trailer[name] = values
+					delete(res.Header, name)
+				}
+			}
+			return nil
+		},
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: address}) },
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
