@@ -38,7 +38,7 @@ func openBuildx(ctx context.Context, b *dockerfileBuild, h Host) (*buildx, error
 	if err != nil {
 		return nil, err
 	}
-	x := &buildx{b: b, docker: docker, config: config, env: append(dockerEnv(os.Environ(), b), config.env()...)}
+	x := &buildx{b: b, docker: docker, config: config, env: slices.Concat(dockerEnv(os.Environ(), b), config.env(), b.argEnv())}
 	out, err := x.output(ctx, "buildx", "inspect")
 	if err != nil {
 		x.close()
@@ -95,6 +95,25 @@ func dockerEnv(environ []string, b *dockerfileBuild) (env []string) {
 	return env
 }
 
+// argEnv are the build arguments as buildx takes them from its environment.
+func (b *dockerfileBuild) argEnv() (env []string) {
+	for _, name := range slices.Sorted(maps.Keys(b.Args)) {
+		if b.inEnvironment(name) {
+			env = append(env, name+"="+b.Args[name])
+		}
+	}
+	return env
+}
+
+// inEnvironment tells whether docker can be told a build argument so: one that
+// has the name of a variable which docker reads itself, or of a secret's, is
+// told on the command line.
+func (b *dockerfileBuild) inEnvironment(name string) bool {
+	upper := strings.ToUpper(name)
+	return !slices.Contains(dockerPassed, upper) && !slices.ContainsFunc(dockerPrefix, func(p string) bool { return strings.HasPrefix(upper, p) }) &&
+		!slices.ContainsFunc(slices.Collect(maps.Values(b.Secrets)), func(s secretSource) bool { return s.Env == name })
+}
+
 // build builds the image into a tar.
 func (x *buildx) build(ctx context.Context, tar string, progress Progress) error {
 	id := tar + ".id"
@@ -126,8 +145,13 @@ func (x *buildx) build(ctx context.Context, tar string, progress Progress) error
 func (x *buildx) flags() (args []string) {
 	b := x.b
 	args = append(args, "--file", b.file, "--build-arg", "SOURCE_DATE_EPOCH=0")
+	// Their values are in the environment, which others cannot see.
 	for _, name := range slices.Sorted(maps.Keys(b.Args)) {
-		args = append(args, "--build-arg", name+"="+b.Args[name])
+		if b.inEnvironment(name) {
+			args = append(args, "--build-arg", name)
+		} else {
+			args = append(args, "--build-arg", name+"="+b.Args[name])
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Labels)) {
 		args = append(args, "--label", name+"="+b.Labels[name])

@@ -126,3 +126,18 @@ func flockOf(t *testing.T, file string) (release func()) {
 	}
 	return func() { _ = l.Unlock() }
 }
+
+// The values of build arguments are in docker's environment: a command line
+// can be read by everybody on the machine.
+func TestBuildArgumentsAreNotOnTheCommandLine(t *testing.T) {
+	b := &dockerfileBuild{}
+	b.Args = map[string]string{"GREETING": "npm-sekret", "PATH": "/not/docker's", "TOKEN": "public"}
+	b.Secrets = map[string]secretSource{"token": {Env: "TOKEN"}}
+	args := strings.Join((&buildx{b: b}).flags(), " ")
+	if strings.Contains(args, "npm-sekret") || !strings.Contains(args, "--build-arg GREETING ") || !strings.Contains(args, "--build-arg PATH=/not/docker's") || !strings.Contains(args, "--build-arg TOKEN=public") {
+		t.Error(args)
+	}
+	if env := b.argEnv(); len(env) != 1 || env[0] != "GREETING=npm-sekret" {
+		t.Error(env)
+	}
+}

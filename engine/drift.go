@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 
 	"github.com/gocodealone/wfctl/plan"
 	"github.com/gocodealone/wfctl/resource"
@@ -82,29 +83,46 @@ func (w *Work) driftOf(d *Drift, rec resource.Record, obs plan.Observation) erro
 	return nil
 }
 
-// Images are the outputs of the images that were built, and of their pushes.
+// Images are the outputs of the images of the configuration that were built,
+// and of their pushes: what an earlier image is called in a registry is not
+// said beside the digest of a newer one.
 func (w *Work) Images(ctx context.Context, pushes bool) ([]Output, error) {
 	var all []Output
-	for _, rec := range w.Records() {
-		kind := nodeKind(rec.Address)
-		if kind != resource.ImagePrefix && (kind != resource.PushPrefix || !pushes) || rec.Deposed != "" {
-			continue
-		}
-		outs, err := w.recordOutputs(ctx, rec, nil, OutputOptions{})
-		if err != nil {
-			return nil, err
-		}
-		for _, out := range outs {
-			if kind == resource.PushPrefix {
-				if out.Field == "digest" {
+	digests := map[string]string{}
+	for _, prefix := range []string{resource.ImagePrefix, resource.PushPrefix} {
+		for _, rec := range w.Records() {
+			name, ok := strings.CutPrefix(string(rec.Address), prefix)
+			if _, declared := w.project.Set.Node(rec.Address); !ok || !declared || rec.Deposed != "" || prefix == resource.PushPrefix && !pushes {
+				continue
+			}
+			outs, err := w.recordOutputs(ctx, rec, nil, OutputOptions{})
+			if err != nil {
+				return nil, err
+			}
+			if prefix == resource.ImagePrefix {
+				digests[name] = valueOf(outs, "digest")
+			} else if valueOf(outs, "digest") != digests[name] {
+				continue
+			}
+			for _, out := range outs {
+				if prefix == resource.PushPrefix && out.Field == "digest" {
 					continue // it is the image's
 				}
-				out.Module = resource.ImagePrefix + out.Module[len(kind):]
+				out.Module = resource.ImagePrefix + name
+				all = append(all, out)
 			}
-			all = append(all, out)
 		}
 	}
 	return all, nil
+}
+
+func valueOf(outs []Output, field string) string {
+	for _, o := range outs {
+		if o.Field == field {
+			return string(o.Value)
+		}
+	}
+	return ""
 }
 
 // configOf resolves what is desired of an address now, for kinds that are

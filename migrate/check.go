@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	gdb "github.com/pressly/goose/v3/database"
 
@@ -199,6 +200,10 @@ func (m *Migrator) resume(ctx context.Context, mig *Migration, r record) error {
 	if !script.NoTransaction {
 		return fault.New(fault.Config, "migration %d now runs in a transaction and cannot go on from its middle", mig.Version).At(m.at(mig.Up.File)).
 			WithHint("put `-- +goose NO TRANSACTION` back")
+	}
+	if strings.HasPrefix(r.hash, partPrefix) && r.hash != script.part(r.done) {
+		return fault.New(fault.Config, "the first %d statements of migration %d, which are done, are not as they were", r.done, mig.Version).At(m.at(script.File)).
+			WithHint("put them back as they were; what is to be done besides goes behind them, or into another migration")
 	}
 	return m.apply(ctx, mig, script, r.done)
 }

@@ -34,7 +34,11 @@ type database struct {
 
 // connect opens a database. readOnly promises that nothing will be written.
 func connect(ctx context.Context, address string, readOnly bool, notice func(string)) (*database, error) {
-	scheme, _, _ := strings.Cut(address, ":")
+	scheme, rest, _ := strings.Cut(address, ":")
+	if address != "" && !schemeForm().MatchString(scheme) || strings.HasPrefix(scheme, "postgres") && !strings.HasPrefix(rest, "//") {
+		// It may hold a password anywhere: nothing of it is told.
+		return nil, fault.New(fault.Config, "the database's address is no URL").WithHint("write it as postgres://user:password@host:5432/name or sqlite:///folder/name.db")
+	}
 	var d *database
 	var err error
 	switch scheme {
@@ -45,6 +49,9 @@ func connect(ctx context.Context, address string, readOnly bool, notice func(str
 	case "":
 		return nil, fault.New(fault.Config, "there is no database to migrate: its URL is empty").WithHint("the module that `database` names must have an output connection_url")
 	default:
+		if !strings.HasPrefix(rest, "//") {
+			scheme = "another" // what is no URL may be a password
+		}
 		return nil, fault.New(fault.Config, "a database of kind %q cannot be migrated", scheme).WithHint("its URL begins with sqlite:// or postgres://")
 	}
 	if err != nil {
@@ -56,6 +63,8 @@ func connect(ctx context.Context, address string, readOnly bool, notice func(str
 	}
 	return d, nil
 }
+
+var schemeForm = lazyregexp.New(`^[a-z][a-z0-9+.-]*$`)
 
 // unreachable explains a failed connection. What may pass by itself has the
 // code of a platform that failed, so that the caller can try again.

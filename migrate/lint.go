@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
@@ -54,6 +55,40 @@ type lintRule struct {
 	inTransaction bool
 }
 
+// What begins or ends a transaction, and what only looks so.
+const (
+	control       = `^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|END|ABORT)\b`
+	controlUnless = `^ROLLBACK (WORK |TRANSACTION )?TO\b`
+)
+
+var (
+	controlForm   = lazyregexp.New(control)
+	noControlForm = lazyregexp.New(controlUnless)
+	beginForm     = lazyregexp.New(`^(BEGIN( WORK| TRANSACTION)?|START TRANSACTION)$`)
+	commitForm    = lazyregexp.New(`^(COMMIT|END)( WORK| TRANSACTION)?$`)
+)
+
+// controls tells whether a statement begins or ends a transaction.
+func controls(s Statement) bool {
+	sql := plainSQL(s.SQL)
+	return controlForm().MatchString(sql) && !noControlForm().MatchString(sql)
+}
+
+// unwrapped is a script without the BEGIN and COMMIT that are all around it:
+// they say how it runs anyway, in one transaction.
+func unwrapped(s Script) Script {
+	n := len(s.Statements)
+	if n < 2 || !beginForm().MatchString(plainSQL(s.Statements[0].SQL)) || !commitForm().MatchString(plainSQL(s.Statements[n-1].SQL)) {
+		return s
+	}
+	within := s.Statements[1 : n-1]
+	if slices.ContainsFunc(within, controls) || slices.ContainsFunc(within, standsAlone) {
+		return s
+	}
+	s.Statements, s.NoTransaction = within, false
+	return s
+}
+
 // lintRules are compiled for each check and not kept: it is not often.
 func lintRules() []lintRule {
 	re := regexp.MustCompile
@@ -72,7 +107,7 @@ func lintRules() []lintRule {
 			message: "it builds an index while nobody can write to the table", hint: "write CREATE INDEX CONCURRENTLY, in a file of its own with `-- +goose NO TRANSACTION`"},
 		{name: "concurrently-in-transaction", dialect: Postgres, match: re(`\bCONCURRENTLY\b`), inTransaction: true, certain: true,
 			message: "CONCURRENTLY cannot run in a transaction", hint: "add `-- +goose NO TRANSACTION` to the file"},
-		{name: "transaction-control", match: re(`^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|END)\b`), inTransaction: true,
+		{name: "transaction-control", match: re(control), unless: re(controlUnless), inTransaction: true, certain: true,
 			message: "it controls the transaction that the migration runs in", hint: "leave it out: the migration has its own transaction"},
 		{name: "not-null-without-default", match: re(`^ALTER TABLE\b.* ADD (COLUMN )?.*\bNOT NULL\b`), unless: re(`\b(DEFAULT|GENERATED|SERIAL|BIGSERIAL|SMALLSERIAL)\b| ADD (CONSTRAINT|CHECK)\b`),
 			message: "it adds a column that is NOT NULL and has no default: it fails where there are rows", hint: "give it a DEFAULT, or fill it before SET NOT NULL"},

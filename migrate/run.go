@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 )
 
 // errTaken: another migrator applied it between our look and our turn.
@@ -37,6 +39,13 @@ type run struct {
 // apply runs one script through goose, which keeps the version table.
 func (m *Migrator) apply(ctx context.Context, mig *Migration, script *Script, from int) error {
 	r := &run{m: m, mig: mig, script: script, up: script == &mig.Up, from: from, failed: -1}
+	if i := slices.IndexFunc(script.Statements, controls); i >= 0 && !script.NoTransaction {
+		r.failed = i
+		f := fault.New(fault.Config, "migration %d (%s) controls the transaction that it runs in: %s", mig.Version, mig.Name, brief(script.Statements[i].SQL))
+		f.Pos = r.position(0)
+		f.Source = line(f.Pos)
+		return f.WithHint("leave it out: the migration has its own transaction; or begin the file with `-- +goose NO TRANSACTION`")
+	}
 	m.run = r
 	_, err := m.provider.ApplyVersion(ctx, mig.Version, r.up)
 	switch {
@@ -55,8 +64,12 @@ func (r *run) record(state string, done int) record {
 	if !r.up {
 		direction = "down"
 	}
+	hash := r.mig.Hash
+	if state != stateApplied && r.script.NoTransaction {
+		hash = r.script.part(done)
+	}
 	return record{
-		version: r.mig.Version, name: r.mig.Name, hash: r.mig.Hash, state: state, direction: direction,
+		version: r.mig.Version, name: r.mig.Name, hash: hash, state: state, direction: direction,
 		done: done, total: len(r.script.Statements), inTransaction: !r.script.NoTransaction,
 		started: stamp(r.m.o.Now()), finish: stamp(r.m.o.Now()),
 	}
@@ -148,8 +161,10 @@ func (r *run) failure(ctx context.Context, err error) error {
 	}
 	name := fmt.Sprintf("%s %d (%s)", what, r.mig.Version, r.mig.Name)
 	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fault.New(fault.Environment, "%s took longer than it may", name).WithHint("give it more time (`timeout`, --timeout); %s", r.left())
 	case ctx.Err() != nil:
-		return fault.Wrap(fault.Interrupted, ctx.Err(), "%s was stopped", name).WithHint("%s", r.next())
+		return fault.Wrap(fault.Interrupted, ctx.Err(), "%s was stopped", name).WithHint("%s", r.left())
 	case r.failed < 0:
 		return fault.Wrap(fault.Environment, r.m.db.clean(err), "%s failed", name).WithHint("%s", r.next())
 	}
@@ -178,6 +193,14 @@ func (r *run) note(ctx context.Context, text string) {
 	_, _ = r.m.db.claim(ending, r.m.db, rec) // never over the record of one who was faster
 }
 
+// left says what became of a migration that did not fail by itself.
+func (r *run) left() string {
+	if !r.script.NoTransaction {
+		return "nothing of it was kept; run it again"
+	}
+	return r.m.repairHint(r.mig.Version)
+}
+
 func (r *run) next() string {
 	if !r.script.NoTransaction {
 		return "nothing of it was kept; mend the file and run it again"
@@ -186,7 +209,7 @@ func (r *run) next() string {
 }
 
 func (m *Migrator) repairHint(version int64) string {
-	return fmt.Sprintf("what came before it was kept. Look at the database, then `%s repair %d --as resume` goes on with that statement, "+
+	return fmt.Sprintf("what came before it was kept. Look at the database, then `%s repair %d --as resume --approve` goes on with that statement, "+
 		"`--as applied` takes the migration as done, `--as pending` takes it as never begun", m.o.Command, version)
 }
 
@@ -243,10 +266,13 @@ func line(p fault.Position) string {
 	return strings.TrimRight(lines[p.Line-1], "\r")
 }
 
-// brief is the beginning of a statement on one line.
+// literal is a text in SQL, which may be somebody's password or name.
+var literal = lazyregexp.New(`[Ee]?'(?:[^']|'')*'`)
+
+// brief is the beginning of a statement on one line, without its texts.
 func brief(sql string) string {
 	const width = 72
-	s := normalise(sql)
+	s := literal().ReplaceAllString(normalise(sql), "'…'")
 	if utf8.RuneCountInString(s) <= width {
 		return s
 	}

@@ -211,10 +211,27 @@ func (l *loader) source() (*Source, error) {
 			continue
 		}
 		m.Hash = hashScript(m.Up)
+		m.Up = unwrapped(m.Up)
+		if m.Down != nil {
+			*m.Down = unwrapped(*m.Down)
+		}
 		s.Migrations = append(s.Migrations, *m)
 	}
 	slices.SortFunc(s.Migrations, func(a, b Migration) int { return cmp.Compare(a.Version, b.Version) })
 	return s, l.faults.Err()
+}
+
+// partPrefix marks the hash of a part that is done, where the whole is not.
+const partPrefix = "part-sha256:"
+
+// part is the hash of the first statements, which are done: the rest may be
+// mended.
+func (s *Script) part(done int) string {
+	h := sha256.New()
+	for _, st := range s.Statements[:done] {
+		fmt.Fprintf(h, "%s\x00", normalise(st.SQL))
+	}
+	return partPrefix + hex.EncodeToString(h.Sum(nil))
 }
 
 // hashScript ignores comments, white space and the file's name, which change

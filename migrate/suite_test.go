@@ -24,6 +24,8 @@ func suite(t *testing.T, address func(t *testing.T) string) {
 		"failure in a transaction":  testFailureInTransaction,
 		"failure outside":           testFailureOutside,
 		"repair by hand":            testRepairByHand,
+		"resume with another past":  testResumeWithAnotherPast,
+		"own transaction":           testOwnTransaction,
 		"killed after a statement":  testKilledAfterStatement,
 		"killed after the last":     testKilledAfterLast,
 		"out of order":              testOutOfOrder,

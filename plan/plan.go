@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gocodealone/wfctl/graph"
 	"github.com/gocodealone/wfctl/resource"
@@ -121,10 +122,14 @@ func (p *Plan) Counts() map[string]int {
 }
 
 // Destructive tells whether anything is deleted, replaced, or taken from
-// somebody else.
+// somebody else. That an image is not built or pushed any more is nothing: it
+// stays in its registries.
 func (p *Plan) Destructive() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool {
 		a, adopts := c.(*Adopt)
+		if addr := string(c.Address()); strings.HasPrefix(addr, resource.ImagePrefix) || strings.HasPrefix(addr, resource.PushPrefix) {
+			return false
+		}
 		return c.Action() == ActionDelete || c.Action() == ActionReplace || adopts && a.Taken
 	})
 }

@@ -298,6 +298,26 @@ func (p *Pusher) Holds(ctx context.Context, t Target, digest string) (bool, erro
 	return c.hasManifest(ctx, digest)
 }
 
+// Astray finds the first of an image's tags in a registry that leads to another
+// image by now, or nowhere; "" for none.
+func (p *Pusher) Astray(ctx context.Context, t Target, digest string, tags []string) (string, error) {
+	c, err := p.connect(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	for _, tag := range tags {
+		a, err := c.do(ctx, "look for the tag "+tag, http.MethodHead, c.url("manifests/%s", tag), accepted, nil, http.StatusOK)
+		if err != nil {
+			return "", err
+		}
+		// A registry need not say which image it is: then it is the right one.
+		if found := a.header.Get("Docker-Content-Digest"); a.status == http.StatusNotFound || found != "" && found != digest {
+			return tag, nil
+		}
+	}
+	return "", nil
+}
+
 // Summary is a receipt in a line.
 func (r Receipt) Summary() string {
 	if r.Failure != "" {

@@ -124,7 +124,7 @@ func (c *command) start(ctx context.Context, do func(*command, context.Context) 
 	}
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.timeout, fault.New(fault.Interrupted, "it took longer than --timeout %s", c.timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, c.timeout, fault.New(fault.Environment, "it took longer than --timeout %s", c.timeout))
 		defer cancel()
 	}
 	return do(c, ctx)

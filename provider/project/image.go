@@ -112,7 +112,27 @@ func (i *image) validate(req *sdk.ValidateRequest) []sdk.Diagnostic {
 	if err == nil && len(req.Config.Unknown) == 0 {
 		err = builder.Check(spec)
 	}
-	return diagnose(err)
+	return append(diagnose(err), onCommandLines(req.Config)...)
+}
+
+// onCommandLines finds secrets in what a compiler or docker can only be told on
+// its command line, which every user of the machine can read.
+func onCommandLines(c sdk.Config) (found []sdk.Diagnostic) {
+	for _, path := range slices.Concat(c.Sensitive, c.Opaque) {
+		segments := path.Segments()
+		if len(segments) == 0 {
+			continue
+		}
+		key := segments[0]
+		if !slices.Contains([]string{"ldflags", "labels", "cache_from", "cache_to", "target", "network"}, key) {
+			continue
+		}
+		found = append(found, sdk.Diagnostic{
+			Severity: sdk.SeverityError, Path: path, Message: key + " would put a secret on a command line",
+			Hint: "what an image needs while it is built goes into `secrets` of the builder dockerfile; what it needs while it runs into env_vars_secret",
+		})
+	}
+	return found
 }
 
 // diagnose makes a diagnostic of an error.

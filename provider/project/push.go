@@ -307,9 +307,14 @@ func (d *delivery) read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadRes
 		case e.Ready() != nil:
 			continue
 		}
-		held, err := d.pusher.Holds(ctx, push.Target{Registry: r.Registry, Repository: r.Repository, Access: e}, digest)
+		target := push.Target{Registry: r.Registry, Repository: r.Repository, Access: e}
+		held, err := d.pusher.Holds(ctx, target, digest)
 		if err == nil && !held {
 			res.Healthy, res.Reason = false, "registry "+r.Registry+" no longer has it"
+			return res, nil
+		}
+		if astray, err := d.pusher.Astray(ctx, target, digest, r.Tags); err == nil && astray != "" {
+			res.Healthy, res.Reason = false, "in registry "+r.Registry+" the tag "+astray+" leads elsewhere"
 			return res, nil
 		}
 	}
