@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -150,6 +151,11 @@ func (a *App) login(ctx context.Context, name string, o loginOptions) error {
 				return err
 			}
 			host, _, _ = strings.Cut(repository, "/")
+		}
+		if e.Spec.Provider == "" { // what a provider has just lent is good
+			if err := registry.Try(ctx, host, c, http.DefaultTransport); err != nil {
+				return err
+			}
 		}
 		where, err := registry.Login(host, c, a.Getenv)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/lazyregexp"
 	"github.com/gocodealone/wfctl/sdk"
 )
 
@@ -124,6 +125,7 @@ func caret(f *fault.Error, s Style) string {
 	if source == "" || f.Pos.Line == 0 {
 		return ""
 	}
+	source = hidden(source)
 	number := fmt.Sprintf("%5d | ", f.Pos.Line)
 	line, column := []rune(strings.TrimRight(source, "\r\n")), f.Pos.Column
 	inside := column >= 1 && column <= len(line)+1
@@ -136,6 +138,25 @@ func caret(f *fault.Error, s Style) string {
 	}
 	width := max(1, min(f.Width, len(line)-column+1))
 	return out + strings.Repeat(" ", len(number)+column-1) + s.paint(red, strings.Repeat("^", width)) + "\n"
+}
+
+// secretValue is a value that stands in a line under a key which says that it
+// is secret; secretFree are the keys that say where one is.
+var (
+	secretValue = lazyregexp.New(`(?i)([\w-]*(?:password|passwd|passphrase|secret|token|private_key|api_key|credential)[\w-]*["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]#{\[|>&*!]+)`)
+	secretFree  = lazyregexp.New(`(?i)^[\w-]*(_env|_source|_ref|_file|_path|_name|secrets?_key)["']?\s*:`)
+)
+
+// hidden replaces secrets in a line of a file by as many asterisks, so that
+// what is underlined stays where it is.
+func hidden(line string) string {
+	return secretValue().ReplaceAllStringFunc(line, func(found string) string {
+		m := secretValue().FindStringSubmatch(found)
+		if secretFree().MatchString(m[1]) || strings.Contains(m[2], "${") {
+			return found
+		}
+		return m[1] + strings.Repeat("*", len([]rune(m[2])))
+	})
 }
 
 // window cuts a line to the limit around a column, which it moves along.

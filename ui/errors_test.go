@@ -111,3 +111,23 @@ func FuzzError(f *testing.F) {
 		}
 	})
 }
+
+// A line that is shown does not show a password that stands in it.
+func TestSourceLinesWithoutSecrets(t *testing.T) {
+	for line, want := range map[string]string{
+		`  auth: {username: bob, password: secretpw}`:    `  auth: {username: bob, password: ********}`,
+		`token: "dop_v1_abc"`:                            `token: ************`,
+		`api_key: 'x y', name: a`:                        `api_key: *****, name: a`,
+		`{password_env: PW, token: "${TOKEN}"}`:          `{password_env: PW, token: "${TOKEN}"}`,
+		`env_vars_secret: {A: b}`:                        `env_vars_secret: {A: b}`,
+		`sinks: [{type: github_secret, name: DB_TOKEN}]`: `sinks: [{type: github_secret, name: DB_TOKEN}]`,
+	} {
+		f := fault.New(fault.Config, "unknown key").At(fault.Position{File: "wfctl.yaml", Line: 3, Column: 1})
+		f.Source = line
+		var out strings.Builder
+		ui.Error(&out, f, ui.Style{})
+		if !strings.Contains(out.String(), "    3 | "+want+"\n") {
+			t.Errorf("%s\nbecame %s\nwant   %s", line, out.String(), want)
+		}
+	}
+}
