@@ -156,8 +156,17 @@ const (
 // Repair settles one migration by hand.
 func (m *Migrator) Repair(ctx context.Context, version int64, action RepairAction) error {
 	mig := m.source.find(version)
+	if mig == nil && action == RepairPending {
+		mig = &Migration{Version: version} // its file is gone: it can only be forgotten
+		return m.underLease(ctx, func(ctx context.Context, h *history) error {
+			if r, recorded := h.records[version]; !recorded || !r.dirty() {
+				return m.noMigration(version)
+			}
+			return m.unmark(ctx, *mig)
+		})
+	}
 	if mig == nil {
-		return fault.New(fault.NotFound, "there is no migration %d in %s", version, m.source.Dir).WithHint("`%s status` lists them", m.o.Command)
+		return m.noMigration(version)
 	}
 	return m.underLease(ctx, func(ctx context.Context, h *history) error {
 		r, recorded := h.records[version]
@@ -180,6 +189,11 @@ func (m *Migrator) Repair(ctx context.Context, version int64, action RepairActio
 		}
 		return fault.New(fault.Usage, "there is no repair %q", action).WithHint("take one of resume, applied, pending, accepted")
 	})
+}
+
+func (m *Migrator) noMigration(version int64) error {
+	return fault.New(fault.NotFound, "there is no migration %d in %s", version, m.source.Dir).
+		WithHint("`%s status` lists them; one that stopped and whose file is gone is forgotten with --as pending", m.o.Command)
 }
 
 func (m *Migrator) nothingToRepair(version int64, why string) error {
@@ -292,6 +306,12 @@ func (m *Migrator) Status(ctx context.Context) (*Status, error) {
 		}
 		s.Migrations = append(s.Migrations, st)
 	}
+	for v, r := range h.records {
+		if !seen[v] && !h.applied[v] && r.dirty() {
+			s.Pending++
+			s.Migrations = append(s.Migrations, Standing{Version: v, Name: r.name, State: Dirty, At: r.finish, Error: r.error, Done: r.done, Total: r.total})
+		}
+	}
 	for v := range h.applied {
 		if !seen[v] {
 			s.Migrations = append(s.Migrations, Standing{Version: v, Name: h.records[v].name, State: Missing, At: h.records[v].finish})
@@ -321,5 +341,12 @@ func (m *Migrator) standing(h *history, mig Migration) Standing {
 
 // String is one line of a listing.
 func (st Standing) String() string {
-	return fmt.Sprintf("%d %s: %s", st.Version, st.Name, st.State)
+	line := fmt.Sprintf("%d %s: %s", st.Version, st.Name, st.State)
+	if st.State == Dirty {
+		line += fmt.Sprintf(" at statement %d of %d", min(st.Done+1, st.Total), st.Total)
+	}
+	if st.State == Dirty && st.Error != "" {
+		line += ": " + st.Error
+	}
+	return line
 }

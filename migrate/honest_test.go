@@ -1,6 +1,8 @@
 package migrate
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,6 +30,31 @@ func testResumeWithAnotherPast(t *testing.T, e *env) {
 		t.Error(err)
 	}
 	if got := e.states(t); !strings.Contains(got, "applied") {
+		t.Error(got)
+	}
+}
+
+// One that stopped and whose file is gone is shown, and can be forgotten.
+func testStoppedWithoutItsFile(t *testing.T, e *env) {
+	e.write(t, "1_a.sql", "-- +goose Up\nCREATE TABLE a (i INT);\n")
+	e.write(t, "2_gone.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE d (i INT);\nINSERT INTO nope VALUES (1);\n")
+	e.upError(t, fault.Config, "statement 2 of 2")
+	if err := os.Remove(filepath.Join(e.dir, "2_gone.sql")); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.states(t); !strings.Contains(got, "2 gone: dirty at statement 2 of 2: ") {
+		t.Error(got)
+	}
+	if err := e.open(t).Repair(t.Context(), 2, RepairResume); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("got %v", err)
+	}
+	if err := e.open(t).Repair(t.Context(), 2, RepairPending); err != nil {
+		t.Error(err)
+	}
+	if err := e.open(t).Repair(t.Context(), 1, RepairPending); err != nil {
+		t.Error(err)
+	}
+	if got := e.states(t); strings.Contains(got, "gone") {
 		t.Error(got)
 	}
 }
