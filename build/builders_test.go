@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
@@ -193,6 +194,26 @@ func TestPrebuilt(t *testing.T) {
 		if _, err := take(bad); !errors.As(err, &f) || f.Code != fault.Config {
 			t.Errorf("%s: %v", bad, err)
 		}
+	}
+	several, err := layout.FromPath(filepath.Join(dir, "layout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := several.AppendImage(single, layout.WithPlatform(linux)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := take(`{"path": "layout"}`); err != nil {
+		t.Errorf("the same image twice: %v", err)
+	}
+	another, err := mutate.Config(single, v1.Config{User: "7"})
+	if err == nil {
+		err = several.AppendImage(another, layout.WithPlatform(linux))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := take(`{"path": "layout"}`); err == nil || !strings.Contains(err.Error(), "there are two images for linux/amd64 in it") {
+		t.Errorf("two images of one platform: %v", err)
 	}
 	before, err := Prebuilt{}.Fingerprint(t.Context(), spec(dir, `{"path": "saved.tar"}`))
 	if err != nil {

@@ -138,6 +138,8 @@ type taking struct {
 	platforms []string
 	w         *Writer
 	taken     int
+	// of holds the digest that was taken for each platform.
+	of map[string]v1.Hash
 }
 
 func (t *taking) layout(dir string) error {
@@ -201,6 +203,9 @@ func (t *taking) image(img v1.Image, p *v1.Platform) error {
 	if len(t.platforms) > 0 && !wanted(t.platforms, *p) {
 		return nil
 	}
+	if again, err := t.again(img, *p); again || err != nil {
+		return err
+	}
 	all, err := img.Layers()
 	if err != nil {
 		return err
@@ -217,6 +222,28 @@ func (t *taking) image(img v1.Image, p *v1.Platform) error {
 	}
 	t.taken++
 	return t.w.imageWith(*p, raw, layers, config.Config.Labels)
+}
+
+// again tells whether an image was taken already, under another tag. A second
+// image of one platform is refused: which of the two is meant?
+func (t *taking) again(img v1.Image, p v1.Platform) (bool, error) {
+	digest, err := img.Digest()
+	if err != nil {
+		return false, err
+	}
+	before, taken := t.of[p.String()]
+	switch {
+	case taken && before == digest:
+		return true, nil
+	case taken:
+		return false, fault.New(fault.Config, "image %q: there are two images for %s in it, %s and %s", t.name, p.String(), before, digest).
+			WithHint("`path` names a layout or a tar of one image, with one manifest for each platform")
+	}
+	if t.of == nil {
+		t.of = map[string]v1.Hash{}
+	}
+	t.of[p.String()] = digest
+	return false, nil
 }
 
 func wanted(platforms []string, p v1.Platform) bool {

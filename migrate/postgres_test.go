@@ -174,3 +174,18 @@ func TestPostgresWrongPassword(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// An index that could not be built is left behind invalid, and in the way.
+func TestPostgresFailedIndex(t *testing.T) {
+	e := &env{dir: t.TempDir(), url: newDatabase(t)}
+	e.write(t, "1_i.sql", "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE t (id INT);\nINSERT INTO t VALUES (1), (1);\nCREATE UNIQUE INDEX CONCURRENTLY t_id ON t (id);\n")
+	f := e.upError(t, fault.Config, "statement 3 of 3")
+	if !strings.Contains(f.Hint, "`DROP INDEX CONCURRENTLY IF EXISTS t_id` first") {
+		t.Error(f.Hint)
+	}
+	e.exec(t, "DELETE FROM t")
+	e.exec(t, "DROP INDEX CONCURRENTLY IF EXISTS t_id")
+	if err := e.open(t).Repair(t.Context(), 1, RepairResume); err != nil {
+		t.Error(err)
+	}
+}

@@ -205,8 +205,18 @@ func (r *run) next() string {
 	if !r.script.NoTransaction {
 		return "nothing of it was kept; mend the file and run it again"
 	}
-	return r.m.repairHint(r.mig.Version)
+	hint := r.m.repairHint(r.mig.Version)
+	if r.failed >= 0 {
+		if m := indexForm().FindStringSubmatch(normalise(r.script.Statements[r.failed].SQL)); m != nil {
+			hint = fmt.Sprintf("an index that could not be built stays as an invalid one: `DROP INDEX CONCURRENTLY IF EXISTS %s` first; ", m[1]) + hint
+		}
+	}
+	return hint
 }
+
+// indexForm is the making of an index that Postgres leaves invalid when it
+// fails.
+var indexForm = lazyregexp.New(`(?i)^CREATE (?:UNIQUE )?INDEX CONCURRENTLY (?:IF NOT EXISTS )?([^\s(]+)`)
 
 func (m *Migrator) repairHint(version int64) string {
 	return fmt.Sprintf("what came before it was kept. Look at the database, then `%s repair %d --as resume --approve` goes on with that statement, "+
