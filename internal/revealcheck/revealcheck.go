@@ -41,6 +41,7 @@ var places = []place{
 	{"provider/project", "secrets.read", "an output that is marked as sensitive"},
 	{"registry", "authenticator.AuthorizationContext", "requests to a registry"},
 	{"registry", "Login", "a sink: Docker's own configuration, asked for"},
+	{"registry", "Try", "requests to a registry"},
 	{"registry/provider", "driver.Credential", "made known to the redactor"},
 	{"resolve", "", "the configuration that a provider is given"},
 	{"apply", "tainted", "looks for a secret in what a provider reports"},
