@@ -213,6 +213,9 @@ func (r *resolver) failAll(err error) {
 	}
 }
 
+// undeclared is what the environment of a file without environments is called.
+const undeclared = "default"
+
 // pickEnvironment decides by --env and by what the file declares.
 func (r *resolver) pickEnvironment() *fault.Error {
 	project := r.file.Project
@@ -230,6 +233,8 @@ func (r *resolver) pickEnvironment() *fault.Error {
 			WithHint("say which: --env %s", strings.Join(declared, ", --env "))
 	case name == "" && len(declared) == 1:
 		name = declared[0]
+	case name == undeclared && len(declared) == 0:
+		name = "" // what is printed as the environment's name may be typed
 	case name != "" && !slices.Contains(declared, name):
 		return noEnvironment(name, declared)
 	}

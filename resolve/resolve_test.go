@@ -125,7 +125,7 @@ func TestChoiceOfEnvironment(t *testing.T) {
 		text, env, want string
 		code            fault.Code
 	}{
-		{none, "", "default", ""}, {none, "prod", "", fault.Usage},
+		{none, "", "default", ""}, {none, "default", "default", ""}, {one, "default", "", fault.Usage}, {none, "prod", "", fault.Usage},
 		{one, "", "prod", ""}, {one, "prod", "prod", ""}, {one, "local", "", fault.Usage},
 		{two, "", "", fault.Usage}, {two, "local", "local", ""}, {two, "Local", "", fault.Usage},
 	} {
