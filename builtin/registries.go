@@ -65,7 +65,7 @@ const (
 func pusher() *push.Pusher {
 	own := http.DefaultTransport.(*http.Transport).Clone() // the standard library's, by its documentation
 	own.ResponseHeaderTimeout, own.MaxIdleConnsPerHost = answerTimeout, 8
-	transport, err := push.Endpoints(&stall.Transport{Base: own, After: stallTimeout}, os.Getenv(push.EndpointsVariable))
+	transport, err := registry.Endpoints(&stall.Transport{Base: own, After: stallTimeout}, os.Getenv(registry.EndpointsVariable))
 	if err != nil {
 		transport = failing{err}
 	}

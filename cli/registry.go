@@ -119,7 +119,8 @@ func (a *App) registryLogin() *cobra.Command {
 		Long: `Store the credential of a registry of wfctl.yaml in Docker's configuration, or in
 the credential helper that it names, for docker and other tools to use. wfctl
 itself does not need it: it takes the credential from where wfctl.yaml says with
-each push, and writes it nowhere.
+each push, and writes it nowhere. The registry is asked first: nothing is stored
+that it refuses.
 
 A registry of a cloud lends a credential that ends, after 12 hours unless
 --lifetime says otherwise. One without auth in wfctl.yaml takes --username, and
@@ -153,7 +154,7 @@ func (a *App) login(ctx context.Context, name string, o loginOptions) error {
 			host, _, _ = strings.Cut(repository, "/")
 		}
 		if e.Spec.Provider == "" { // what a provider has just lent is good
-			if err := registry.Try(ctx, host, c, http.DefaultTransport); err != nil {
+			if err := a.tryCredential(ctx, host, c); err != nil {
 				return err
 			}
 		}
@@ -168,6 +169,16 @@ func (a *App) login(ctx context.Context, name string, o loginOptions) error {
 		a.say("Stored the credential of %s for %s in %s%s.", c.Username, host, where, until)
 		return nil
 	})
+}
+
+// tryCredential asks the registry, where it is reached.
+func (a *App) tryCredential(ctx context.Context, host string, c registry.Credential) error {
+	list, _ := a.Getenv(registry.EndpointsVariable)
+	transport, err := registry.Endpoints(http.DefaultTransport, list)
+	if err != nil {
+		return err
+	}
+	return registry.Try(ctx, host, c, transport)
 }
 
 func (a *App) credentialFor(ctx context.Context, e *registry.Entry, o loginOptions) (registry.Credential, error) {

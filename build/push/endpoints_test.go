@@ -5,6 +5,7 @@ import (
 
 	"github.com/gocodealone/wfctl/build/push"
 	"github.com/gocodealone/wfctl/build/push/pushtest"
+	"github.com/gocodealone/wfctl/registry"
 )
 
 // A registry that is reached elsewhere keeps its name in what is pushed.
@@ -14,7 +15,7 @@ func TestARegistryThatIsReachedElsewhere(t *testing.T) {
 	done(t, p)
 	base := p.Transport
 	var err error
-	if p.Transport, err = push.Endpoints(base, "registry.example.com="+r.URL+", other.example=https://127.0.0.1:1"); err != nil {
+	if p.Transport, err = registry.Endpoints(base, "registry.example.com="+r.URL+", other.example=https://127.0.0.1:1"); err != nil {
 		t.Fatal(err)
 	}
 	tgt := target(r, "r")
@@ -24,11 +25,11 @@ func TestARegistryThatIsReachedElsewhere(t *testing.T) {
 		t.Errorf("%+v, %v; tags %v", receipts, err, r.Tags())
 	}
 	for _, bad := range []string{"x", "x=", "=http://a", "a=ftp://b", "a=http://b/path"} {
-		if _, err := push.Endpoints(base, bad); err == nil {
+		if _, err := registry.Endpoints(base, bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	if same, err := push.Endpoints(base, ""); err != nil || same != base {
+	if same, err := registry.Endpoints(base, ""); err != nil || same != base {
 		t.Error("an empty list changes something")
 	}
 	p.Transport = base

@@ -289,22 +289,21 @@ func (d *delivery) putTags(ctx context.Context) error {
 	return nil
 }
 
-// Holds tells whether a registry has an image.
-func (p *Pusher) Holds(ctx context.Context, t Target, digest string) (bool, error) {
+// Holds tells whether a registry has an image, and which of its tags is the
+// first that leads to another one by now, or nowhere; "" for none.
+func (p *Pusher) Holds(ctx context.Context, t Target, digest string, tags ...string) (held bool, astray string, err error) {
 	c, err := p.connect(ctx, t)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
-	return c.hasManifest(ctx, digest)
+	if held, err = c.hasManifest(ctx, digest); err != nil || !held {
+		return held, "", err
+	}
+	astray, err = c.astray(ctx, digest, tags)
+	return true, astray, err
 }
 
-// Astray finds the first of an image's tags in a registry that leads to another
-// image by now, or nowhere; "" for none.
-func (p *Pusher) Astray(ctx context.Context, t Target, digest string, tags []string) (string, error) {
-	c, err := p.connect(ctx, t)
-	if err != nil {
-		return "", err
-	}
+func (c *client) astray(ctx context.Context, digest string, tags []string) (string, error) {
 	for _, tag := range tags {
 		a, err := c.do(ctx, "look for the tag "+tag, http.MethodHead, c.url("manifests/%s", tag), accepted, nil, http.StatusOK)
 		if err != nil {

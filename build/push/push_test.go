@@ -489,7 +489,7 @@ func TestFromAnotherRegistry(t *testing.T) {
 	if _, err := p.Push(t.Context(), job); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("an image that is nowhere: %v", err)
 	}
-	if held, err := p.Holds(t.Context(), target(r, "r"), job.Content.Digest.String()); !held || err != nil {
+	if held, _, err := p.Holds(t.Context(), target(r, "r"), job.Content.Digest.String()); !held || err != nil {
 		t.Errorf("holds: %v, %v", held, err)
 	}
 }

@@ -308,15 +308,18 @@ func (d *delivery) read(ctx context.Context, req *sdk.ReadRequest) (*sdk.ReadRes
 			continue
 		}
 		target := push.Target{Registry: r.Registry, Repository: r.Repository, Access: e}
-		held, err := d.pusher.Holds(ctx, target, digest)
-		if err == nil && !held {
+		held, astray, err := d.pusher.Holds(ctx, target, digest, r.Tags...)
+		switch {
+		case err != nil:
+			continue
+		case !held:
 			res.Healthy, res.Reason = false, "registry "+r.Registry+" no longer has it"
-			return res, nil
-		}
-		if astray, err := d.pusher.Astray(ctx, target, digest, r.Tags); err == nil && astray != "" {
+		case astray != "":
 			res.Healthy, res.Reason = false, "in registry "+r.Registry+" the tag "+astray+" leads elsewhere"
-			return res, nil
+		default:
+			continue
 		}
+		return res, nil
 	}
 	return res, nil
 }
