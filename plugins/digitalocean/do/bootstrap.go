@@ -115,9 +115,13 @@ func (s *store) ensure(ctx context.Context, name string) (made bool, err error) 
 	if !sdk.IsNotFound(err) {
 		return false, err
 	}
-	if err := s.make(ctx, name, "private"); err != nil {
-		// A lost answer is sent again, and finds what it made.
-		if sdk.CodeOf(err) != sdk.CodeAlreadyExists || s.has(ctx, name) != nil {
+	for attempt := 1; ; attempt++ {
+		err := s.make(ctx, name, "private")
+		lost := ambiguous(err)
+		if err == nil || (lost || sdk.CodeOf(err) == sdk.CodeAlreadyExists) && s.has(ctx, name) == nil {
+			break // a lost request may have made it
+		}
+		if !lost || attempt == makes {
 			return false, err
 		}
 	}

@@ -69,6 +69,24 @@ func newProvider(t testing.TB, fake *fakedo.Server) sdk.Provider {
 	return New(Options{Clock: movingClock{fake}, Transport: tr, Getenv: func(string) string { return "" }})
 }
 
+// tamper puts something between the provider and the platform.
+func (c *cloud) tamper(between func(r *http.Request, next http.RoundTripper) (*http.Response, error)) {
+	c.t.Helper()
+	tr := &http.Transport{}
+	c.t.Cleanup(tr.CloseIdleConnections)
+	c.p = New(Options{
+		Clock: movingClock{c.fake}, Getenv: func(string) string { return "" },
+		Transport: roundTrip(func(r *http.Request) (*http.Response, error) { return between(r, tr) }),
+	})
+	if _, err := c.p.Configure(c.t.Context(), configureFor(c.fake)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func configureFor(fake *fakedo.Server) *sdk.ConfigureRequest {
 	return &sdk.ConfigureRequest{
 		Project: "shop", Environment: "staging",

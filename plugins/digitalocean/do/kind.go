@@ -154,6 +154,8 @@ type work[C any] struct {
 	limit  time.Duration
 	// fresh says that it was made by this call, as config says.
 	fresh bool
+	// claimed says that the claim was there when it was last looked for.
+	claimed bool
 	// asked is what converge has asked for, for when it starts again.
 	asked string
 	// keep are identifiers of others with the same name.

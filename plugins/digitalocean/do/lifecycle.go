@@ -115,6 +115,7 @@ func (t *typed[C, T]) ours(ctx context.Context, w *work[C], except []string) (*T
 	if err != nil {
 		return nil, err
 	}
+	w.claimed = slices.Contains(claims, t.claimFor(w))
 	var foreign *facts
 	for _, have := range found {
 		f := t.owned(have, claims)
@@ -146,12 +147,16 @@ func (t *typed[C, T]) taken(w *work[C], f facts) *sdk.Error {
 // make asks for the thing. When it is not known whether that had an effect, it
 // looks for a while before it asks again.
 func (t *typed[C, T]) make(ctx context.Context, w *work[C], except []string) (*T, error) {
+	claimed := w.claimed
 	if t.claim != "" && !t.tagged {
 		if err := w.stake(ctx, t.claimFor(w)); err != nil {
 			return nil, err
 		}
 	}
 	w.progress(fmt.Sprintf("create the %s %s", t.what, w.name))
+	// What has the name now may be ours only where an earlier request, of this
+	// call or of one that noted its claim, can have made it.
+	perhaps := t.claim == "" || t.tagged || claimed
 	for attempt := 1; ; attempt++ {
 		have, err := t.api.create(ctx, w)
 		if err == nil {
@@ -162,6 +167,10 @@ func (t *typed[C, T]) make(ctx context.Context, w *work[C], except []string) (*T
 		if !ambiguous(err) && code != sdk.CodeAlreadyExists {
 			t.unstake(ctx, w)
 			return nil, w.located(ctx, err)
+		}
+		if perhaps = perhaps || ambiguous(err); !perhaps {
+			t.unstake(ctx, w)
+			return nil, err // somebody else was faster
 		}
 		found, lookErr := t.appeared(ctx, w, except)
 		switch {

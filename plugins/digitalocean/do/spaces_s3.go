@@ -109,16 +109,18 @@ type s3Request struct {
 	query                  url.Values
 	header                 map[string]string
 	body                   []byte
+	makes                  bool
 }
 
-// do sends a request and reads the answer. All of them may be sent again: a
-// bucket that is made twice is one bucket. A key that is new is not known
-// everywhere at once.
+// do sends a request and reads the answer. A key that is new is not known
+// everywhere at once. A request for a bucket is not sent again when it may have
+// had its effect: the answer to the second one would be that the name is taken,
+// by whom it does not say.
 func (s *store) do(ctx context.Context, r s3Request, doing string) ([]byte, error) {
 	pause := backoff{s.a.poll / 2, 8 * s.a.poll}
 	for attempt := 1; ; attempt++ {
 		data, err := s.once(ctx, r, doing)
-		passes := ambiguous(err) || unknownKey(err) || sdk.CodeOf(err) == sdk.CodeRateLimited
+		passes := ambiguous(err) && !r.makes || unknownKey(err) || sdk.CodeOf(err) == sdk.CodeRateLimited
 		if !passes || attempt == attempts {
 			return data, err
 		}
@@ -269,7 +271,7 @@ func (s *store) buckets(ctx context.Context) ([]string, error) {
 }
 
 func (s *store) make(ctx context.Context, bucket, acl string) error {
-	r := s3Request{method: http.MethodPut, bucket: bucket}
+	r := s3Request{method: http.MethodPut, bucket: bucket, makes: true}
 	if acl != "" {
 		// Stores that are like Amazon's forbid ACLs unless they are asked not to.
 		r.header = map[string]string{"X-Amz-Acl": acl, "X-Amz-Object-Ownership": "ObjectWriter"}

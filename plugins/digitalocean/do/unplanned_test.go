@@ -1,8 +1,11 @@
 package do
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -289,5 +292,104 @@ func TestRefusalNamesTheKey(t *testing.T) {
 		if !errors.As(err, &e) || string(e.Path) != want[0] || !strings.Contains(e.Hint, want[1]) {
 			t.Errorf("%s: %v, at %s, hint %s", config, err, e.Path, e.Hint)
 		}
+	}
+}
+
+// What somebody else makes between the look and the request is theirs.
+func TestSomebodyElseIsFaster(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	vm := c.make(infra.TypeDroplet, "vm", `{"image":"debian-12-x64"}`)
+	n, _ := strconv.Atoi(vm.id)
+	var theirs string
+	c.tamper(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		if r.Method == http.MethodPost && r.URL.Path == "/v2/load_balancers" && theirs == "" {
+			lb, _, err := c.api.LoadBalancers.Create(t.Context(), &godo.LoadBalancerRequest{
+				Name: "edge", Region: region, DropletIDs: []int{n}, ForwardingRules: []godo.ForwardingRule{{EntryProtocol: "http", EntryPort: 80, TargetProtocol: "http", TargetPort: 80}},
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			theirs = lb.ID
+		}
+		return next.RoundTrip(r)
+	})
+	m, err := c.try(infra.TypeLoadBalancer, "edge", `{"targets":["vm"],"rules":[{"protocol":"http","port":80,"target_port":8080}]}`)
+	if sdk.CodeOf(err) != sdk.CodeAlreadyExists || m.id != "" {
+		t.Errorf("%q %v", m.id, err)
+	}
+	res, err := c.p.Read(t.Context(), &sdk.ReadRequest{Type: infra.TypeLoadBalancer, Name: "edge", Ownership: owner("edge")})
+	if err != nil || res.ID != theirs || res.Owner != nil {
+		t.Errorf("%+v %v", res, err)
+	}
+}
+
+// The answer to an update need not name the deployment that it begins: the one
+// before is not taken for it.
+func TestDeploymentThatNoAnswerNames(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	app := c.make(infra.TypeContainerService, "web", `{"image":"docker.io/library/nginx:1","http_port":8080}`)
+	before, _, err := c.api.Apps.Get(t.Context(), app.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.tamper(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		res, err := next.RoundTrip(r)
+		if err != nil || r.Method != http.MethodPut || r.URL.Path != "/v2/apps/"+app.id {
+			return res, err
+		}
+		var doc map[string]map[string]any
+		err = json.NewDecoder(res.Body).Decode(&doc)
+		err = errors.Join(err, res.Body.Close())
+		delete(doc["app"], "pending_deployment")
+		delete(doc["app"], "in_progress_deployment")
+		text := raw(doc)
+		res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+		return res, err
+	})
+	app.change(`{"image":"docker.io/library/nginx:2","http_port":8080}`)
+	after, _, err := c.api.Apps.Get(t.Context(), app.id)
+	if err != nil || after.ActiveDeployment == nil || after.ActiveDeployment.ID == before.ActiveDeployment.ID {
+		t.Errorf("it did not wait: %v", err)
+	}
+}
+
+// A platform that takes a request again and again and does nothing is given up.
+func TestRequestsWithoutEffect(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	k := c.make(infra.TypeK8sCluster, "k", `{"version":"1.33","node_pools":[{"name":"web","count":1}]}`)
+	db := c.make(infra.TypeDatabase, "db", `{"engine":"postgres","size":"xs"}`)
+	asked := map[string]int{}
+	c.tamper(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		for _, path := range []string{"/v2/kubernetes/clusters/" + k.id + "/upgrade", "/v2/databases/" + db.id + "/resize"} {
+			if r.URL.Path == path && r.Method != http.MethodGet {
+				asked[path]++
+				return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody, Header: http.Header{}, Request: r}, nil
+			}
+		}
+		return next.RoundTrip(r)
+	})
+	if err := k.tryChange(`{"version":"1.34","node_pools":[{"name":"web","count":1}]}`); err == nil || !strings.Contains(err.Error(), "upgrades of the Kubernetes cluster k") {
+		t.Errorf("%v", err)
+	}
+	if err := db.tryChange(`{"engine":"postgres","size":"m"}`); err == nil || !strings.Contains(err.Error(), "it is as it was") {
+		t.Errorf("%v", err)
+	}
+	if len(asked) != 2 {
+		t.Errorf("asked %v", asked)
+	}
+}
+
+// A diagnosis by name is not of somebody else's cluster.
+func TestDiagnosisOfOnesOwn(t *testing.T) {
+	c := newCloud(t, fakedo.Options{})
+	if _, _, err := c.api.Databases.Create(t.Context(), &godo.DatabaseCreateRequest{
+		Name: "db", EngineSlug: "pg", Version: "17", SizeSlug: "db-s-1vcpu-1gb", Region: region, NumNodes: 1,
+		Rules: []*godo.DatabaseCreateFirewallRule{{Type: "ip_addr", Value: "203.0.113.9"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.p.(sdk.Diagnoser).Diagnose(t.Context(), &sdk.DiagnoseRequest{Type: infra.TypeDatabase, Name: "db", Operation: "create"})
+	if err == nil || res != nil && len(res.Diagnostics) > 0 {
+		t.Errorf("%+v %v", res, err)
 	}
 }
