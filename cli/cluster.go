@@ -217,15 +217,61 @@ func (a *App) checkCaller() error {
 	return nil
 }
 
+// attended connects for a run that is about to be started, and finds out
+// whether there is a worker that can take it.
+func (a *App) attended(ctx context.Context, f *clusterFlags) (pipeline.Cluster, error) {
+	c, err := a.cluster(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	o, err := a.clusterOptions(f)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	who, err := c.Attendance(ctx)
+	switch {
+	case err != nil: // who may start runs need not be allowed to look
+	case who.Workers == 0:
+		a.notices().Emit(event.Notice{Level: "warning", Message: fmt.Sprintf("No worker takes runs from the queue %s of namespace %s at %s: the run waits until one does.", o.Queue, o.Namespace, o.Address),
+			Hint: "start one with `wfctl worker --task-queue " + o.Queue + "`, or is --task-queue or WFCTL_TASK_QUEUE another?"})
+	case len(who.Blind) == who.Workers:
+		c.Close()
+		return nil, fault.New(fault.Environment, "no worker of the queue %s can open what this command seals", o.Queue).
+			WithDetail(who.Blind...).WithHint("WFCTL_TEMPORAL_KEY or --key-file must begin with a key that the workers have")
+	case len(who.Blind) > 0:
+		a.notices().Emit(event.Notice{Level: "warning", Message: "Some workers of the queue " + o.Queue + " cannot open what this command seals, and leave the run to the others: " + strings.Join(who.Blind, ", "),
+			Hint: "give them the key of this command too, behind theirs"})
+	}
+	return c, nil
+}
+
+// lastWords is how long a run that is over on Temporal may take to be over in
+// the record too, which is written before.
+const lastWords = 3 * time.Second
+
 // following shows a run that happens elsewhere until it is over. Who
 // interrupts it leaves the run alone.
 func (a *App) following(ctx context.Context, c pipeline.Cluster, s *event.Store, run string, after uint64) (pipeline.Verdict, error) {
 	a.say("Run %s is on Temporal. It goes on without this command: `wfctl runs show %s --follow`, `wfctl runs stop %s`.", run, run, run)
+	type ending struct {
+		verdict pipeline.Verdict
+		err     error
+	}
 	show := a.renderer()
-	for rec, err := range s.Follow(ctx, run, after, false) {
+	over := make(chan ending, 1)
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		v, err := a.result(ctx, c, run, show)
+		over <- ending{v, err}
+		time.AfterFunc(lastWords, cancel)
+	}()
+	for rec, err := range s.Follow(reading, run, after, false) {
 		if err != nil {
 			show.Close()
-			return pipeline.Verdict{}, err
+			return pipeline.Verdict{}, fault.Wrap(fault.State, err, "no longer following the run %s, which goes on: read its record", run).
+				WithHint("when the database of WFCTL_EVENTS is back: `wfctl runs show %s --follow`", run)
 		}
 		show.Emit(rec.Event)
 		if asked, ok := rec.Event.(event.ApprovalRequested); ok {
@@ -233,12 +279,38 @@ func (a *App) following(ctx context.Context, c pipeline.Cluster, s *event.Store,
 				Hint: "wfctl runs approve " + run + " --step " + asked.Address})
 		}
 	}
-	show.Close()
 	if ctx.Err() != nil {
+		show.Close()
 		return pipeline.Verdict{}, fault.Wrap(fault.Interrupted, ctx.Err(), "no longer following the run %s, which goes on", run).
 			WithHint("follow it: `wfctl runs show %s --follow`; stop it: `wfctl runs stop %s`", run, run)
 	}
-	return c.Result(ctx, run)
+	end := <-over
+	show.Close()
+	if end.err != nil {
+		_, err := pipeline.Settle(ctx, c, s, run)
+		return pipeline.Verdict{}, errors.Join(end.err, err)
+	}
+	return end.verdict, nil
+}
+
+// result waits for the end of a run, through times when Temporal is away.
+func (a *App) result(ctx context.Context, c pipeline.Cluster, run string, show event.Sink) (pipeline.Verdict, error) {
+	for told := false; ; told = true {
+		v, err := c.Result(ctx, run)
+		if !errors.Is(err, pipeline.ErrAway) {
+			return v, err
+		}
+		if !told {
+			show.Emit(event.Notice{Level: "warning", Message: "Temporal does not answer: " + err.Error() + ". The run waits for it, and so does this command."})
+		}
+		timer := time.NewTimer(lastWords)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return v, ctx.Err()
+		}
+	}
 }
 
 // tell has a run on a cluster look for the answer that was stored for it.

@@ -103,7 +103,7 @@ func (a *App) runPipeline(ctx context.Context, name string, o pipelineOptions) (
 
 // startPipeline has workers elsewhere run a pipeline, and follows it.
 func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions, inputs map[string]any) error {
-	c, err := a.cluster(ctx, &o.cluster)
+	c, err := a.attended(ctx, &o.cluster)
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,12 @@ func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions,
 			return err
 		}
 		defer func() { err = errors.Join(err, store.Close()) }()
+		if o.resume != "" {
+			// It may be over without having said so.
+			if _, err := pipeline.Settle(ctx, c, store, o.resume); err != nil {
+				return err
+			}
+		}
 		job, done, err := remote.PipelineJob(ctx, run, store, o.resume, inputs)
 		if err != nil {
 			return err
@@ -130,7 +136,10 @@ func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions,
 		if tl, err := store.Timeline(ctx, job.Run); err == nil {
 			after = tl.Seq // of a run that goes on, what is new
 		}
-		if err := c.Start(ctx, job, run.Spec(), pipeline.StartOptions{Parallelism: a.flags.parallelism, Done: done, Heartbeat: o.cluster.heartbeat}); err != nil {
+		err = remote.Begin(ctx, store, &job, run.Spec(), after, func() error {
+			return c.Start(ctx, job, run.Spec(), pipeline.StartOptions{Parallelism: a.flags.parallelism, Done: done, Heartbeat: o.cluster.heartbeat})
+		})
+		if err != nil {
 			return err
 		}
 		if o.cluster.detach {

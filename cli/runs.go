@@ -203,25 +203,6 @@ func stepRow(r event.Run, s event.Step) []string {
 	return []string{stepName(s.Parent, s.Address), s.Action, string(status), started, took, fmt.Sprint(s.Attempts), note}
 }
 
-func (a *App) followRun(ctx context.Context, s *event.Store, id string) error {
-	show := a.renderer()
-	defer show.Close()
-	var last event.RunFinished
-	for rec, err := range s.Follow(ctx, id, 0, false) {
-		if err != nil {
-			return err
-		}
-		show.Emit(rec.Event)
-		if over, ok := rec.Event.(event.RunFinished); ok {
-			last = over
-		}
-	}
-	if last.Failed > 0 || last.Error != "" {
-		return exitStatus(1)
-	}
-	return ctx.Err()
-}
-
 func (a *App) runsApprove() *cobra.Command {
 	var given event.ApprovalGiven
 	var refuse bool
@@ -251,42 +232,6 @@ Exit status: 0 done; 1 failed; 2 nothing waits, or wrong usage.`,
 	f.StringVar(&given.Address, "step", "", "the `NAME` of the step (default: the only one that waits)")
 	f.StringVar(&given.Comment, "comment", "", "a `TEXT` to keep with the answer")
 	f.BoolVar(&refuse, "refuse", false, "refuse instead")
-	return cmd
-}
-
-func (a *App) runsStop() *cobra.Command {
-	var f clusterFlags
-	var now bool
-	cmd := &cobra.Command{
-		Use: "stop RUN", Short: "Stop a run that is on Temporal", Args: cobra.ExactArgs(1),
-		Long: `Have a run start nothing new: what runs ends and is recorded, and the run can go
-on later (pipeline run --resume). With --now what runs is told to leave, and a
-step that waits for an approval ends. A run of this machine is stopped with
-ctrl-C.
-
-Exit status: 0 told; 1 failed; 2 wrong usage.`,
-		Example: "  wfctl runs stop 20260424T100000Z-0011aabb\n  wfctl runs stop 20260424T100000Z-0011aabb --now",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.cluster(cmd.Context(), &f)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			return a.withEvents(cmd.Context(), func(s *event.Store) error {
-				id, err := runID(cmd.Context(), s, args)
-				if err != nil {
-					return err
-				}
-				if err := c.Stop(cmd.Context(), id, now); err != nil {
-					return err
-				}
-				a.say("%s starts nothing new.", id)
-				return nil
-			})
-		},
-	}
-	cmd.Flags().BoolVar(&now, "now", false, "leave what is under way")
-	f.register(cmd)
 	return cmd
 }
 

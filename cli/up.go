@@ -57,7 +57,7 @@ wrong usage; 130 interrupted.`,
 // startChange plans and asks here, has workers elsewhere carry it out, and
 // follows that.
 func (a *App) startChange(ctx context.Context, o changeOptions, f clusterFlags) error {
-	c, err := a.cluster(ctx, &f)
+	c, err := a.attended(ctx, &f)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,10 @@ func (a *App) startChange(ctx context.Context, o changeOptions, f clusterFlags) 
 		if err != nil {
 			return err
 		}
-		if err := c.StartChange(ctx, job, call, pipeline.StartOptions{Heartbeat: f.heartbeat}); err != nil {
+		err = remote.Begin(ctx, store, &job, nil, 0, func() error {
+			return c.StartChange(ctx, job, call, pipeline.StartOptions{Heartbeat: f.heartbeat})
+		})
+		if err != nil {
 			return err
 		}
 		if f.detach {

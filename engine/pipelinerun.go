@@ -204,12 +204,18 @@ func (r *PipelineRun) claim(ctx context.Context, store *event.Store, seen uint64
 	if err != nil {
 		return fault.Wrap(fault.State, err, "take up the run")
 	}
-	for rec, err := range store.Read(ctx, opening.Run, seen) {
+	return first(ctx, store, opening.Run, seen, at)
+}
+
+// first refuses where another process has opened the run between what was seen
+// of it and the event at.
+func first(ctx context.Context, store *event.Store, run string, seen, at uint64) error {
+	for rec, err := range store.Read(ctx, run, seen) {
 		if err != nil {
 			return err
 		}
 		if _, other := rec.Event.(event.RunStarted); other && rec.Seq < at {
-			return fault.New(fault.Locked, "another process has just taken up the run %s", opening.Run)
+			return fault.New(fault.Locked, "another process has just taken up the run %s", run)
 		}
 	}
 	return nil
@@ -269,6 +275,9 @@ func Approve(ctx context.Context, store *event.Store, run string, given event.Ap
 	}
 	if err != nil {
 		return err
+	}
+	if tl.Run.Status != event.Running || Abandoned(tl.Run) {
+		return fault.New(fault.Refused, "the run %s is not under way: nothing waits for an approval", run).WithHint("what was interrupted goes on with `wfctl pipeline run NAME --resume %s`, and asks again", run)
 	}
 	var waiting []string
 	for _, s := range tl.Steps {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -199,6 +200,35 @@ func (r *Remote) ChangeJob(command string, o PlanOptions, pl *plan.Plan) (pipeli
 	}
 	job, err := r.job(command)
 	return job, call, err
+}
+
+// Begin records a run that is about to be started, so that it is seen before a
+// worker takes it, and starts it. A job that goes on with an earlier run was
+// seen until seen. The record of what could not be started is closed again.
+func (r *Remote) Begin(ctx context.Context, store *event.Store, job *pipeline.Job, spec *pipeline.Spec, seen uint64, start func() error) error {
+	began := r.project.options.Now()
+	events, err := job.Opening("temporal", spec, began)
+	if err != nil {
+		return err
+	}
+	at, err := store.Append(ctx, job.Run, events...)
+	if err != nil {
+		return fault.Wrap(fault.State, err, "record the run")
+	}
+	if job.Resumed {
+		if err := first(ctx, store, job.Run, seen, at); err != nil {
+			return err
+		}
+	}
+	job.Recorded = true
+	err = start()
+	if err == nil || fault.CodeOf(err) == fault.Locked { // another one is under way
+		return err
+	}
+	now := r.project.options.Now()
+	_, closeErr := store.Append(context.WithoutCancel(ctx), job.Run,
+		event.RunFinished{Run: job.Run, At: now.UTC(), Took: now.Sub(began), Interrupted: job.Resumed, Error: "it could not be started: " + err.Error()})
+	return errors.Join(err, closeErr)
 }
 
 // ScheduledJob makes the job of a pipeline that a schedule runs: each time as

@@ -183,6 +183,12 @@ func (s *Store) Read(ctx context.Context, run string, after uint64) iter.Seq2[Re
 // Runs lists runs, the newest first; a limit of 0 is none.
 func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) { return s.driver.Runs(ctx, limit) }
 
+// Open lists the runs whose end nobody has recorded.
+func (s *Store) Open(ctx context.Context) ([]Run, error) {
+	all, err := s.Runs(ctx, 0)
+	return slices.DeleteFunc(all, func(r Run) bool { return r.Status != Running }), err
+}
+
 // Answered tells how many answers to approvals the open runs hold. It is nil
 // where the driver does not keep count.
 func (s *Store) Answered(ctx context.Context) (map[string]int, error) {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
@@ -37,6 +38,24 @@ type Job struct {
 	// Who started it.
 	Who     string `json:"who,omitempty"`
 	Resumed bool   `json:"resumed,omitempty"`
+	// Recorded: who started it has opened its record.
+	Recorded bool `json:"recorded,omitempty"`
+}
+
+// Opening are the events that open the record of a job on an engine; spec is
+// nil for a change.
+func (j Job) Opening(engine string, spec *Spec, at time.Time) ([]event.Event, error) {
+	holder, err := json.Marshal(map[string]string{"who": j.Who, "run": j.Run, "command": j.Command})
+	if err != nil {
+		return nil, err
+	}
+	events := []event.Event{event.RunStarted{
+		Run: j.Run, Command: j.Command, Project: j.Project, Environment: j.Environment, At: at.UTC(), Resumed: j.Resumed, Holder: holder, Engine: engine,
+	}}
+	if spec != nil {
+		events = append(events, event.StepsPlanned{Pipeline: spec.Name, Inputs: j.Inputs, Steps: spec.Planned()})
+	}
+	return events, nil
 }
 
 // Host is what steps need on a machine that runs them for others.
@@ -80,16 +99,27 @@ type ChangeEnd struct {
 	Interrupted bool `json:"interrupted,omitempty"`
 }
 
+// ErrAway: a cluster does not answer now.
+var ErrAway = errors.New("the cluster does not answer")
+
 // Cluster is where runs go on without the process that started them.
 type Cluster interface {
 	// Start starts a run of a pipeline.
 	Start(ctx context.Context, job Job, spec *Spec, o StartOptions) error
 	// StartChange starts a run that changes an environment.
 	StartChange(ctx context.Context, job Job, c ChangeCall, o StartOptions) error
-	// Result waits for the end of a run.
+	// Result waits for the end of a run. The error is [ErrAway] where the
+	// cluster does not answer.
 	Result(ctx context.Context, run string) (Verdict, error)
+	// Standing tells where a run stands.
+	Standing(ctx context.Context, run string) (Standing, error)
+	// Attendance tells who takes work from the queue.
+	Attendance(ctx context.Context) (Attendance, error)
 	// Stop asks a run to start nothing new; now, to leave what is under way.
 	Stop(ctx context.Context, run string, now bool) error
+	// Terminate ends a run without its workers: nothing is recorded, and what
+	// they are at goes on until they notice.
+	Terminate(ctx context.Context, run, reason string) error
 	// Answered tells a run that an answer to its step was stored.
 	Answered(ctx context.Context, run, step string) error
 	// Schedules lists the schedules of a project, SetSchedule makes one or
@@ -101,6 +131,14 @@ type Cluster interface {
 	// runs has ended or drain has passed.
 	Work(ctx context.Context, host Host, o WorkerOptions) error
 	Close()
+}
+
+// Attendance is who takes work from a queue.
+type Attendance struct {
+	Workers int
+	// Blind are those that cannot open what this process seals, Foreign those
+	// that seal what this process cannot open.
+	Blind, Foreign []string
 }
 
 // StartOptions say how to run a job.

@@ -348,7 +348,8 @@ func (s *suite) resume(t *testing.T) {
 }
 
 // asks is a step that asks a person.
-func asks(name string, needs ...string) pipeline.Step {
+// Asks is a step that a person answers.
+func Asks(name string, needs ...string) pipeline.Step {
 	return Step(name, func(ctx context.Context, c *step.Context) (step.Result, error) {
 		answer, err := c.Ask(ctx, "go on?")
 		if err != nil {
@@ -362,7 +363,7 @@ func asks(name string, needs ...string) pipeline.Step {
 }
 
 func (s *suite) approved(t *testing.T) {
-	p := &pipeline.Pipeline{Steps: []pipeline.Step{Step("a", Fine), asks("gate", "a"), asks("other"), Step("b", Fine, "gate")}}
+	p := &pipeline.Pipeline{Steps: []pipeline.Step{Step("a", Fine), Asks("gate", "a"), Asks("other"), Step("b", Fine, "gate")}}
 	r := s.do(t, p, func(w *World) { w.given = &event.ApprovalGiven{Approved: true, By: "ada"} })
 	want(t, r, pipeline.Summary{Done: 4}, "", `
 a steps/test done x1
@@ -372,7 +373,7 @@ other steps/test done x1 outputs={"by":"ada"}`)
 }
 
 func (s *suite) refused(t *testing.T) {
-	p := &pipeline.Pipeline{Steps: []pipeline.Step{asks("gate"), Step("b", Fine, "gate")}}
+	p := &pipeline.Pipeline{Steps: []pipeline.Step{Asks("gate"), Step("b", Fine, "gate")}}
 	r := s.do(t, p, func(w *World) { w.given = &event.ApprovalGiven{By: "ada"} })
 	want(t, r, pipeline.Summary{Failed: 1, Skipped: 1}, fault.Partial, `
 b steps/test skipped x0 needs=gate reason=not started: gate failed
@@ -380,7 +381,7 @@ gate steps/test failed x1 error=refused by ada`)
 }
 
 func (s *suite) approvalTimeout(t *testing.T) {
-	gate := asks("gate")
+	gate := Asks("gate")
 	gate.Timeout = 100 * time.Millisecond
 	r := s.do(t, &pipeline.Pipeline{Steps: []pipeline.Step{gate}}, nil)
 	want(t, r, pipeline.Summary{Failed: 1}, fault.Partial, "")

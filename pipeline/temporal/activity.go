@@ -55,27 +55,24 @@ func isFatal(err error) bool {
 	return false
 }
 
-// Begin opens a run.
+// Begin opens a run, unless who started it or an earlier worker has.
 func (a *activities) Begin(ctx context.Context, in beginInput) error {
 	store, err := a.host.Store(ctx)
 	if err != nil {
 		return err
 	}
-	if again(ctx) {
-		if tl, err := store.Timeline(ctx, in.Job.Run); err == nil && tl.Run.Status == event.Running {
+	if in.Job.Recorded || again(ctx) {
+		tl, err := store.Timeline(ctx, in.Job.Run)
+		if err == nil && tl.Run.Status == event.Running {
 			return nil
 		}
+		if err != nil && !errors.Is(err, event.ErrNoRun) {
+			return err
+		}
 	}
-	holder, err := json.Marshal(map[string]string{"who": in.Job.Who, "run": in.Job.Run, "command": in.Job.Command})
+	events, err := in.Job.Opening(Engine, in.Spec, time.Now())
 	if err != nil {
 		return err
-	}
-	events := []event.Event{event.RunStarted{
-		Run: in.Job.Run, Command: in.Job.Command, Project: in.Job.Project, Environment: in.Job.Environment,
-		At: time.Now().UTC(), Resumed: in.Job.Resumed, Holder: holder, Engine: Engine,
-	}}
-	if in.Spec != nil {
-		events = append(events, event.StepsPlanned{Pipeline: in.Spec.Name, Inputs: in.Job.Inputs, Steps: in.Spec.Planned()})
 	}
 	_, err = store.Append(ctx, in.Job.Run, events...)
 	return err

@@ -14,7 +14,7 @@ import (
 func runChange(ctx workflow.Context, in changeInput) (runOutput, error) {
 	began := workflow.Now(ctx)
 	free, _ := workflow.NewDisconnectedContext(ctx)
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), beginActivity, beginInput{Job: in.Job}).Get(free, nil); err != nil {
+	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short(free)), beginActivity, beginInput{Job: in.Job}).Get(free, nil); err != nil {
 		return runOutput{}, err
 	}
 	bounded, cancel := workflow.WithCancel(ctx)
@@ -30,7 +30,7 @@ func runChange(ctx workflow.Context, in changeInput) (runOutput, error) {
 		}
 	})
 	told := func() {
-		_ = workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), noteActivity, waits(in.Job)).Get(free, nil) // it only tells
+		_ = workflow.ExecuteActivity(workflow.WithActivityOptions(free, short(free)), noteActivity, waits(in.Job)).Get(free, nil) // it only tells
 	}
 	var got applyOutput
 	err := temporal.NewCanceledError()
@@ -48,7 +48,7 @@ func runChange(ctx workflow.Context, in changeInput) (runOutput, error) {
 		out.Failures = append(out.Failures, *failureOf(err))
 	}
 	end := endInput{Job: in.Job, Output: out, Took: workflow.Now(ctx).Sub(began)}
-	return out, workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), endActivity, end).Get(free, nil)
+	return out, workflow.ExecuteActivity(workflow.WithActivityOptions(free, short(free)), endActivity, end).Get(free, nil)
 }
 
 // verdict is how a run ended, for who started it.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -34,7 +35,7 @@ type cluster struct {
 // Open connects to a cluster. The caller closes it.
 func Open(ctx context.Context, o pipeline.ClusterOptions) (pipeline.Cluster, error) {
 	c := &cluster{o: o, figures: newFigures()}
-	options, err := c.options()
+	options, err := c.options(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -72,9 +73,10 @@ func (c *cluster) failed(err error) error {
 // arrives before that is chance.
 var brokenOff = []string{"x509:", "tls:", "server preface", "broken pipe", "connection reset"}
 
-func (c *cluster) options() (client.Options, error) {
+// options are those of a client; missed is told of keys that it lacks.
+func (c *cluster) options(missed func(key string)) (client.Options, error) {
 	o := c.o
-	data, err := seals(o.Keys)
+	data, err := seals(o.Keys, missed)
 	if err != nil {
 		return client.Options{}, err
 	}
@@ -86,7 +88,7 @@ func (c *cluster) options() (client.Options, error) {
 		HostPort: o.Address, Namespace: o.Namespace, Identity: o.Identity, DataConverter: data, MetricsHandler: c.figures,
 		// A failure's message and stack are sealed like everything else.
 		FailureConverter: temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: data, EncodeCommonAttributes: true}),
-		Logger:           log.NewStructuredLogger(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))),
+		Logger:           log.NewStructuredLogger(slog.New(quiet{slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn})})),
 		// The machine is nobody's business but ours.
 		DisableWorkerEnvironmentInfo: true,
 	}
@@ -184,23 +186,47 @@ func (c *cluster) start(ctx context.Context, run, workflow string, in any) error
 // Result implements pipeline.Cluster.
 func (c *cluster) Result(ctx context.Context, run string) (pipeline.Verdict, error) {
 	var out runOutput
-	if err := c.client.GetWorkflow(ctx, WorkflowID(run), "").Get(ctx, &out); err != nil {
-		if ctx.Err() != nil {
-			return pipeline.Verdict{}, ctx.Err()
+	err := c.client.GetWorkflow(ctx, WorkflowID(run), "").Get(ctx, &out)
+	var ended *temporal.WorkflowExecutionError
+	switch {
+	case err == nil:
+		return out.verdict("", run), nil
+	case ctx.Err() != nil:
+		return pipeline.Verdict{}, ctx.Err()
+	case errors.As(err, &ended):
+		s, err := c.Standing(ctx, run)
+		if err != nil {
+			return pipeline.Verdict{}, err
 		}
-		f := failureOf(err)
-		return pipeline.Verdict{}, fault.New(f.Code, "the run %s ended on Temporal: %s", run, f.Message).WithHint("%s", f.Hint)
+		return pipeline.Verdict{}, fault.New(fault.Environment, "the run %s is over without having come to its end: %s", run, s.Why).
+			WithHint("what was done is recorded: a pipeline goes on with `wfctl pipeline run NAME --resume %s --engine temporal`, a change with the same command", run)
+	case isGone(err):
+		return pipeline.Verdict{}, fault.New(fault.NotFound, "Temporal knows no run %s, or no longer", run)
+	case isAway(err):
+		return pipeline.Verdict{}, fmt.Errorf("%w: %w", pipeline.ErrAway, c.failed(err))
 	}
-	return out.verdict("", run), nil
+	f := failureOf(err)
+	return pipeline.Verdict{}, fault.New(f.Code, "read how the run %s ended: %s", run, f.Message).WithHint("%s", f.Hint)
+}
+
+// isAway tells whether nobody answered, so that asking again may help.
+func isAway(err error) bool {
+	var away *serviceerror.Unavailable
+	code := status.Code(err)
+	return errors.As(err, &away) || errors.Is(err, context.DeadlineExceeded) || code == codes.Unavailable || code == codes.DeadlineExceeded
 }
 
 // Stop implements pipeline.Cluster.
 func (c *cluster) Stop(ctx context.Context, run string, now bool) error {
-	err := c.client.SignalWorkflow(ctx, WorkflowID(run), "", stopSignal, nil)
-	if now {
-		err = c.client.CancelWorkflow(ctx, WorkflowID(run), "")
+	if err := c.about(run, c.client.SignalWorkflow(ctx, WorkflowID(run), "", stopSignal, nil)); err != nil || !now {
+		return err
 	}
-	return c.about(run, err)
+	return c.about(run, c.client.CancelWorkflow(ctx, WorkflowID(run), ""))
+}
+
+// Terminate implements pipeline.Cluster.
+func (c *cluster) Terminate(ctx context.Context, run, reason string) error {
+	return c.about(run, c.client.TerminateWorkflow(ctx, WorkflowID(run), "", reason))
 }
 
 // Answered implements pipeline.Cluster.

@@ -29,11 +29,13 @@ type codec struct {
 	seal  cipher.AEAD
 	id    string
 	opens map[string]cipher.AEAD
+	// missed is told the name of each key that was missed; nil for nobody.
+	missed func(key string)
 }
 
 // newCodec makes a codec of keys of 32 bytes: the first seals, each opens.
-func newCodec(keys [][]byte) (*codec, error) {
-	c := &codec{opens: map[string]cipher.AEAD{}}
+func newCodec(keys [][]byte, missed func(key string)) (*codec, error) {
+	c := &codec{opens: map[string]cipher.AEAD{}, missed: missed}
 	for i, key := range keys {
 		if len(key) != 32 {
 			return nil, fault.New(fault.Usage, "a key that seals what crosses to Temporal has %d bytes and not 32", len(key))
@@ -82,37 +84,48 @@ func (c *codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 }
 
 // Decode implements converter.PayloadCodec. What is not sealed is refused: an
-// input that anybody could have written is none of ours.
+// input that anybody could have written is none of ours. A workflow does not
+// fail of what one worker cannot open: its task does, and another worker's may
+// not.
 func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	out := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {
-		if string(p.GetMetadata()[converter.MetadataEncoding]) != sealedEncoding {
-			return nil, fault.New(fault.Integrity, "something in Temporal was not sealed by wfctl")
-		}
-		id := string(p.GetMetadata()[keyIDField])
-		aead, ok := c.opens[id]
-		if !ok {
-			return nil, fault.New(fault.Environment, "this process has no key %s, which sealed what is in Temporal", id).
-				WithHint("give it that key too, behind the newer one")
-		}
-		n := aead.NonceSize()
-		if len(p.GetData()) < n {
-			return nil, fault.New(fault.Integrity, "something in Temporal is damaged")
-		}
-		packed, err := aead.Open(nil, p.GetData()[:n], p.GetData()[n:], []byte(id))
+		opened, err := c.open(p)
 		if err != nil {
-			return nil, fault.New(fault.Integrity, "something in Temporal is damaged, or was not sealed by wfctl")
+			return nil, converter.NewWorkflowTaskFailureError(err)
 		}
-		raw, err := unpack(packed)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = &commonpb.Payload{}
-		if err := proto.Unmarshal(raw, out[i]); err != nil {
-			return nil, err
-		}
+		out[i] = opened
 	}
 	return out, nil
+}
+
+func (c *codec) open(p *commonpb.Payload) (*commonpb.Payload, error) {
+	if string(p.GetMetadata()[converter.MetadataEncoding]) != sealedEncoding {
+		return nil, fault.New(fault.Integrity, "something in Temporal was not sealed by wfctl")
+	}
+	id := string(p.GetMetadata()[keyIDField])
+	aead, ok := c.opens[id]
+	if !ok {
+		if c.missed != nil {
+			c.missed(id)
+		}
+		return nil, fault.New(fault.Environment, "this process has no key %s, which sealed what is in Temporal", id).
+			WithHint("give it that key too, behind the newer one")
+	}
+	n := aead.NonceSize()
+	if len(p.GetData()) < n {
+		return nil, fault.New(fault.Integrity, "something in Temporal is damaged")
+	}
+	packed, err := aead.Open(nil, p.GetData()[:n], p.GetData()[n:], []byte(id))
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "something in Temporal is damaged, or was not sealed by wfctl")
+	}
+	raw, err := unpack(packed)
+	if err != nil {
+		return nil, err
+	}
+	opened := &commonpb.Payload{}
+	return opened, proto.Unmarshal(raw, opened)
 }
 
 // small is what is not worth compressing.
@@ -157,8 +170,8 @@ func unpack(packed []byte) ([]byte, error) {
 }
 
 // seals makes the converters of a process.
-func seals(keys [][]byte) (converter.DataConverter, error) {
-	c, err := newCodec(keys)
+func seals(keys [][]byte, missed func(key string)) (converter.DataConverter, error) {
+	c, err := newCodec(keys, missed)
 	if err != nil {
 		return nil, err
 	}

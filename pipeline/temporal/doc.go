@@ -189,7 +189,12 @@ func work(heartbeat time.Duration) workflow.ActivityOptions {
 	return workflow.ActivityOptions{StartToCloseTimeout: stepLimit, HeartbeatTimeout: heartbeat, WaitForCancellation: true, RetryPolicy: reassign}
 }
 
+// clerkSuffix names the queue of the activities that only write down, beside
+// that of the steps: were they the same, a run could not be begun, ended or
+// queued while all of a worker's slots are taken by steps that take long.
+const clerkSuffix = "/record"
+
 // short are the options of an activity that only writes down.
-func short() workflow.ActivityOptions {
-	return workflow.ActivityOptions{StartToCloseTimeout: time.Minute, RetryPolicy: reassign}
+func short(ctx workflow.Context) workflow.ActivityOptions {
+	return workflow.ActivityOptions{TaskQueue: workflow.GetInfo(ctx).TaskQueueName + clerkSuffix, StartToCloseTimeout: time.Minute, RetryPolicy: reassign}
 }

@@ -143,7 +143,7 @@ func (q *queue) wait(ctx workflow.Context, enter, leave workflow.ReceiveChannel)
 		return
 	}
 	alive := true
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, short()), aliveActivity, q.Holder.Run).Get(ctx, &alive); err == nil && !alive {
+	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, short(ctx)), aliveActivity, q.Holder.Run).Get(ctx, &alive); err == nil && !alive {
 		q.Holder = nil
 	}
 }
@@ -175,7 +175,7 @@ func (l *lease) take(ctx workflow.Context, told func()) bool {
 		l.ticket.Since = workflow.GetInfo(ctx).WorkflowStartTime
 	}
 	t := leaseInput{l.project, l.environment, l.ticket}
-	if workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, short()), enterActivity, t).Get(ctx, nil) != nil {
+	if workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, short(ctx)), enterActivity, t).Get(ctx, nil) != nil {
 		l.busy = false
 		return false
 	}
@@ -205,7 +205,7 @@ func (l *lease) give(ctx workflow.Context) {
 	l.held = false
 	free, _ := workflow.NewDisconnectedContext(ctx)
 	t := leaseInput{l.project, l.environment, l.ticket}
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), leaveActivity, t).Get(free, nil); err != nil {
+	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short(free)), leaveActivity, t).Get(free, nil); err != nil {
 		workflow.GetLogger(ctx).Error("the environment was not given back", "error", err)
 	}
 }

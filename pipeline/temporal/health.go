@@ -3,12 +3,14 @@ package temporal
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 )
 
 // health answers whether a worker lives and takes work.
 type health struct {
 	cluster *cluster
+	missing *closed
 
 	mu    sync.Mutex
 	ready bool
@@ -35,6 +37,8 @@ func (h *health) readiness(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
 	case err != nil:
 		http.Error(w, "Temporal does not answer: "+err.Error(), http.StatusServiceUnavailable)
+	case len(h.missing.lately()) > 0:
+		http.Error(w, "has not the keys that runs are sealed with: "+strings.Join(h.missing.lately(), ", "), http.StatusServiceUnavailable)
 	default:
 		_, _ = fmt.Fprintln(w, "ok")
 	}

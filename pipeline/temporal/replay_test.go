@@ -21,7 +21,7 @@ func TestReplay(t *testing.T) {
 	if err != nil || len(files) < 15 {
 		t.Fatalf("%d histories, %v", len(files), err)
 	}
-	data, err := seals([][]byte{testKey})
+	data, err := seals([][]byte{testKey}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

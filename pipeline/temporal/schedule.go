@@ -54,7 +54,7 @@ func (c *cluster) Schedules(ctx context.Context, project string) ([]pipeline.Sch
 	if err != nil {
 		return nil, c.failed(err)
 	}
-	data, err := seals(c.o.Keys)
+	data, err := seals(c.o.Keys, nil)
 	if err != nil {
 		return nil, err
 	}

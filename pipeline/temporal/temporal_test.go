@@ -63,7 +63,7 @@ func jobOf(p *pipeline.Pipeline, w *pipelinetest.World) pipeline.Job {
 
 // The suite, in the environment that the SDK has for tests: its clock jumps.
 func TestSuite(t *testing.T) {
-	data, err := seals([][]byte{make([]byte, 32)})
+	data, err := seals([][]byte{make([]byte, 32)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,9 @@ func TestSuite(t *testing.T) {
 		h.add(w, p)
 		a := &activities{host: h}
 		defer a.close()
-		register(env, a)
+		registerWorkflows(env)
+		registerWork(env, a)
+		registerClerk(env, a, nil)
 		in, err := inputOf(jobOf(p, w), p.Spec(), pipeline.StartOptions{Done: w.Done, Parallelism: w.Options().Parallelism})
 		if err != nil {
 			return pipeline.Summary{}, err

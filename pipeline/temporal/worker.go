@@ -2,11 +2,13 @@ package temporal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -25,12 +27,19 @@ type registry interface {
 	RegisterActivityWithOptions(a any, o activity.RegisterOptions)
 }
 
-// register makes known all that a worker does.
-func register(r registry, a *activities) {
-	registerWorkflows(r)
-	for name, do := range map[string]any{
-		beginActivity: a.Begin, stepActivity: a.Step, changeActivity: a.Change, noteActivity: a.Note, endActivity: a.End,
-	} {
+// registerWork makes known what may take long.
+func registerWork(r registry, a *activities) {
+	registerAll(r, map[string]any{stepActivity: a.Step, changeActivity: a.Change})
+}
+
+// registerClerk makes known what only writes down; see clerkSuffix.
+func registerClerk(r registry, a *activities, q *queues) {
+	registerAll(r, map[string]any{beginActivity: a.Begin, noteActivity: a.Note, endActivity: a.End})
+	registerAll(r, map[string]any{enterActivity: q.Enter, leaveActivity: q.Leave, aliveActivity: q.Alive})
+}
+
+func registerAll(r registry, activities map[string]any) {
+	for name, do := range activities {
 		r.RegisterActivityWithOptions(do, activity.RegisterOptions{Name: name})
 	}
 }
@@ -48,35 +57,46 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	if _, err := host.Store(ctx); err != nil {
 		return err
 	}
+	missing := &closed{log: c.o.Log, now: time.Now}
+	own, name, err := c.strictClient(missing)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	c.warn(ctx)
 	a := &activities{host: host, heart: heart{record: c.heartbeat, fence: c.fence}}
 	defer a.close()
 	failed := make(chan error, 1)
-	w := worker.New(c.client, c.o.Queue, worker.Options{
+	options := worker.Options{
 		MaxConcurrentActivityExecutionSize: o.Steps, MaxConcurrentWorkflowTaskExecutionSize: o.Runs,
-		WorkerStopTimeout: o.Drain, Identity: c.o.Identity, BackgroundActivityContext: context.WithoutCancel(ctx),
+		WorkerStopTimeout: o.Drain, Identity: name, BackgroundActivityContext: context.WithoutCancel(ctx),
 		OnFatalError: func(err error) {
 			select {
 			case failed <- err:
 			default:
 			}
 		},
-	})
-	register(w, a)
-	q := &queues{client: c.client, queue: c.o.Queue}
-	for name, do := range map[string]any{enterActivity: q.Enter, leaveActivity: q.Leave, aliveActivity: q.Alive} {
-		w.RegisterActivityWithOptions(do, activity.RegisterOptions{Name: name})
 	}
-	if err := w.Start(); err != nil {
+	w := worker.New(own, c.o.Queue, options)
+	registerWorkflows(w)
+	registerWork(w, a)
+	// What only writes down waits for no step to end: it has slots of its own.
+	options.MaxConcurrentActivityExecutionSize, options.DisableWorkflowWorker = o.Runs, true
+	clerk := worker.New(own, c.o.Queue+clerkSuffix, options)
+	q := &queues{client: own, queue: c.o.Queue}
+	for _, r := range []registry{w, clerk} { // runs of earlier versions have them all on one queue
+		registerClerk(r, a, q)
+	}
+	if err := errors.Join(clerk.Start(), w.Start()); err != nil {
 		return c.failed(err)
 	}
-	passing, quiet := context.WithCancel(context.WithoutCancel(ctx))
-	passed := make(chan struct{})
-	go func() {
-		defer close(passed)
-		(&relay{cluster: c, host: host, told: map[string]int{}}).run(passing)
-	}()
-	defer func() { quiet(); <-passed }()
-	status := &health{cluster: c, ready: true}
+	defer clerk.Stop() // the steps that end have something to write down
+	aside, rest := context.WithCancel(context.WithoutCancel(ctx))
+	var beside sync.WaitGroup
+	beside.Go(func() { (&relay{cluster: c, host: host, told: map[string]int{}}).run(aside) })
+	beside.Go(func() { (&settler{cluster: c, host: host}).run(aside) })
+	defer func() { rest(); beside.Wait() }()
+	status := &health{cluster: c, missing: missing, ready: true}
 	serving, err := c.serve(ctx, status, o)
 	if err != nil {
 		w.Stop()
@@ -91,6 +111,37 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	status.drain()
 	w.Stop() // polls no more, and waits for what runs
 	return err
+}
+
+// strictClient is the client of a worker, and the worker's name.
+func (c *cluster) strictClient(missing *closed) (client.Client, string, error) {
+	options, err := c.options(missing.met)
+	if err != nil {
+		return nil, "", err
+	}
+	seal, err := newCodec(c.o.Keys, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	options.DataConverter = strict{options.DataConverter}
+	options.Identity = seal.identity(c.o.Identity)
+	own, err := client.NewClientFromExisting(c.client, options)
+	return own, options.Identity, err
+}
+
+// warn tells of workers on the same queue that have other keys: a run that goes
+// from one to the other would wait.
+func (c *cluster) warn(ctx context.Context) {
+	a, err := c.Attendance(ctx)
+	if err != nil || c.o.Log == nil {
+		return // who may not ask is not told
+	}
+	for _, w := range a.Blind {
+		_, _ = fmt.Fprintf(c.o.Log, "wfctl: the worker %s, on the queue %s too, cannot open what this one seals: give it this key too, behind its own\n", w, c.o.Queue)
+	}
+	for _, w := range a.Foreign {
+		_, _ = fmt.Fprintf(c.o.Log, "wfctl: this worker cannot open what %s, on the queue %s too, seals: give this one that key too\n", w, c.o.Queue)
+	}
 }
 
 // heartbeat tells the cluster that an activity goes on.

@@ -40,7 +40,7 @@ func runPipeline(ctx workflow.Context, in runInput) (runOutput, error) {
 	r.lease = lease{project: in.Job.Project, environment: in.Job.Environment, run: in.Job.Run}
 	r.listen(ctx)
 	free, _ := workflow.NewDisconnectedContext(ctx)
-	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), beginActivity, beginInput{in.Job, &in.Spec}).Get(free, nil); err != nil {
+	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short(free)), beginActivity, beginInput{in.Job, &in.Spec}).Get(free, nil); err != nil {
 		return r.out, err
 	}
 	r.main(ctx)
@@ -51,7 +51,7 @@ func runPipeline(ctx workflow.Context, in runInput) (runOutput, error) {
 	r.lease.give(ctx)
 	r.out.Left = ctx.Err() != nil
 	end := endInput{in.Job, in.Spec.Name, r.out, workflow.Now(ctx).Sub(r.began)}
-	return r.out, workflow.ExecuteActivity(workflow.WithActivityOptions(free, short()), endActivity, end).Get(free, nil)
+	return r.out, workflow.ExecuteActivity(workflow.WithActivityOptions(free, short(free)), endActivity, end).Get(free, nil)
 }
 
 // listen takes the signals.
@@ -164,7 +164,7 @@ func (r *runner) skipped(ctx workflow.Context, group pipeline.Group, left map[st
 
 // note writes down what no step can. It is tried until it works.
 func (r *runner) note(ctx workflow.Context, n noteInput) {
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, short()), noteActivity, n).Get(ctx, nil)
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, short(ctx)), noteActivity, n).Get(ctx, nil)
 	if err != nil {
 		workflow.GetLogger(ctx).Error("a note was not taken", "error", err)
 	}
