@@ -22,7 +22,8 @@ func (a *App) workerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "worker", Short: "Work on the runs of a team, from Temporal", Args: cobra.NoArgs,
 		Long: `Take runs from a queue of Temporal and work on their steps and changes, until
-SIGTERM: then nothing new is taken, and what runs may end (--drain). A worker
+SIGTERM: then nothing new is taken, and what runs may end (--drain). Then, or at
+a second SIGTERM, what still runs is left to other workers. A worker
 that dies is noticed within the heartbeat of what it was at, and another goes
 on by the journal. Any number of workers share a queue.
 
@@ -76,16 +77,8 @@ func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions
 	// The first signal drains; the second one leaves.
 	stop, end := a.interrupts.graceful()
 	defer end()
-	working, drain := context.WithCancel(ctx)
-	defer drain()
-	go func() {
-		select {
-		case <-stop:
-			drain()
-		case <-working.Done():
-		}
-	}()
-	return c.Work(working, host, o)
+	o.Stop = stop
+	return c.Work(ctx, host, o)
 }
 
 // jobRedactor masks the secrets of one run, and those of this process.

@@ -127,8 +127,9 @@ type Cluster interface {
 	Schedules(ctx context.Context, project string) ([]ScheduleState, error)
 	SetSchedule(ctx context.Context, s Schedule) error
 	DropSchedule(ctx context.Context, project, name string) error
-	// Work works on the jobs of the queue until ctx ends, and then until what
-	// runs has ended or drain has passed.
+	// Work works on the jobs of the queue until the options' Stop closes, and
+	// then until what runs has ended. What runs is left to others when Drain has
+	// passed, and when ctx ends.
 	Work(ctx context.Context, host Host, o WorkerOptions) error
 	Close()
 }
@@ -171,7 +172,9 @@ type WorkerOptions struct {
 	// Steps is how many steps it runs at once, Runs how many runs it decides
 	// about at once.
 	Steps, Runs int
-	// Drain is how long what runs may take to end once the worker is to stop.
+	// Stop closes when no new work shall be taken; nil never does.
+	Stop <-chan struct{}
+	// Drain is how long what runs may take to end then.
 	Drain time.Duration
 	// Listen is the address of its health and its figures; "" serves none.
 	Listen string

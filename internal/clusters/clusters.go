@@ -161,13 +161,21 @@ func (c *Cluster) Kill(n int) {
 	}
 }
 
+// Tell sends SIGTERM to a worker.
+func (c *Cluster) Tell(n int) {
+	c.mu.Lock()
+	p := c.workers[n]
+	c.mu.Unlock()
+	_ = p.cmd.Process.Signal(terminate) // it may be gone
+}
+
 // Drain sends SIGTERM to a worker and returns its exit status once it is gone.
 func (c *Cluster) Drain(n int) int {
+	c.Tell(n)
 	c.mu.Lock()
 	p := c.workers[n]
 	delete(c.workers, n)
 	c.mu.Unlock()
-	_ = p.cmd.Process.Signal(terminate) // it may be gone
 	<-p.done
 	return p.cmd.ProcessState.ExitCode()
 }

@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,6 +47,9 @@ func (r *relay) say(err error) {
 	switch {
 	case r.cluster.o.Log == nil:
 	case err != nil:
+		if !errors.Is(err, event.ErrUnreachable) { // the connections that were open broke
+			err = fmt.Errorf("%w: %w", event.ErrUnreachable, err)
+		}
 		_, _ = fmt.Fprintf(r.cluster.o.Log, "wfctl: %v. What happens is kept until it answers; no step is over before.\n", err)
 	default:
 		_, _ = fmt.Fprintln(r.cluster.o.Log, "wfctl: the record of runs answers again")

@@ -67,9 +67,11 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	a := &activities{host: host, name: c.o.Identity, heart: heart{record: c.heartbeat, fence: c.fence}}
 	defer a.close()
 	failed := make(chan error, 1)
+	steps, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
 	options := worker.Options{
 		MaxConcurrentActivityExecutionSize: o.Steps, MaxConcurrentWorkflowTaskExecutionSize: o.Runs,
-		WorkerStopTimeout: o.Drain, Identity: name, BackgroundActivityContext: context.WithoutCancel(ctx),
+		WorkerStopTimeout: o.Drain + leaving, Identity: name, BackgroundActivityContext: steps,
 		OnFatalError: func(err error) {
 			select {
 			case failed <- err:
@@ -105,10 +107,14 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	defer serving()
 	select {
 	case <-ctx.Done():
+	case <-o.Stop:
 	case err = <-failed:
 		err = fault.Wrap(fault.Environment, err, "the worker cannot go on")
 	}
 	status.drain()
+	late := time.AfterFunc(o.Drain, leave)
+	defer late.Stop()
+	defer context.AfterFunc(ctx, leave)()
 	w.Stop() // polls no more, and waits for what runs
 	return err
 }
@@ -143,6 +149,10 @@ func (c *cluster) warn(ctx context.Context) {
 		_, _ = fmt.Fprintf(c.o.Log, "wfctl: this worker cannot open what %s, on the queue %s too, seals: give this one that key too\n", w, c.o.Queue)
 	}
 }
+
+// leaving is how long steps may take to end that are left to other workers. One
+// that does not is taken by another when its heartbeat stays away.
+const leaving = 5 * time.Second
 
 // heartbeat tells the cluster that an activity goes on.
 func (c *cluster) heartbeat(ctx context.Context, token []byte) error {
