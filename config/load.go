@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/robfig/cron/v3"
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/kind"
@@ -387,7 +390,7 @@ func (l *loader) checkEnvironments() {
 
 // checkSchedules looks for the pipelines and environments of schedules.
 func (l *loader) checkSchedules() {
-	var pipelines, environments []string
+	var pipelines, environments, names []string
 	for _, p := range l.file.Pipelines {
 		pipelines = append(pipelines, p.Name)
 	}
@@ -397,6 +400,16 @@ func (l *loader) checkSchedules() {
 	for _, s := range l.file.Schedules {
 		l.exists("pipeline", s.Pipeline, s.Node.Get("pipeline"), pipelines)
 		l.exists("environment", s.Env, s.Node.Get("env"), environments)
+		if _, err := cron.ParseStandard(s.Cron); err != nil && s.Cron != "" {
+			why, _, _ := strings.Cut(err.Error(), ": strconv.")
+			l.fail(s.Node.Get("cron").Fault("%q is no time of a schedule: %s", s.Cron, why).
+				WithHint("write five fields, minute, hour, day, month, weekday (\"0 3 * * 1-5\"), or @hourly, @daily, @weekly, @monthly; with CRON_TZ=Europe/Berlin before them they are of that place, else of UTC"))
+		}
+		if name := cmp.Or(s.Name, s.Pipeline+"-"+s.Env); slices.Contains(names, name) {
+			l.fail(s.Node.Fault("two schedules are called %q", name).WithHint("give each a `name` of its own"))
+		} else {
+			names = append(names, name)
+		}
 	}
 }
 

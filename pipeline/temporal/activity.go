@@ -164,6 +164,9 @@ func (a *activities) Step(ctx context.Context, in stepInput) (stepOutput, error)
 		}
 		in.Asked = in.Asked || p.asked
 	}
+	if err := fetch(working, store, in); err != nil {
+		return stepOutput{}, fatal(err)
+	}
 	call, err := in.call()
 	if err != nil {
 		return stepOutput{}, fatal(err)
@@ -196,7 +199,10 @@ func (in stepInput) call() (pipeline.Call, error) {
 }
 
 func outputOf(end pipeline.End) (stepOutput, error) {
-	f, err := shut(pipeline.Finished{Outcome: end.Outcome, Result: end.Result, Withheld: end.Withheld})
+	f, err := shut(pipeline.Finished{Outcome: end.Outcome, Result: end.Result, Large: end.Large})
+	if len(f.Outputs) > crossLimit {
+		f = f.thin()
+	}
 	return stepOutput{finished: f, Failure: end.Failure, GoOn: end.GoOn, Waiting: end.Waiting}, err
 }
 

@@ -158,6 +158,7 @@ func inputOf(job pipeline.Job, spec *pipeline.Spec, o pipeline.StartOptions) (ru
 		}
 		in.Done[name] = done
 	}
+	fit(in.Done)
 	return in, nil
 }
 
