@@ -29,7 +29,17 @@ func Load(ctx context.Context, path string, read func(name string) ([]byte, erro
 	if read == nil {
 		read = os.ReadFile
 	}
-	l := &loader{ctx: ctx, read: read, show: relativeTo(), state: map[string]int{}}
+	return load(ctx, path, read, here())
+}
+
+// LoadFrom is [Load] where positions are shown as from a folder: a working tree
+// that is not where its owner has it.
+func LoadFrom(ctx context.Context, path, root string) (*File, error) {
+	return load(ctx, path, os.ReadFile, root)
+}
+
+func load(ctx context.Context, path string, read func(name string) ([]byte, error), root string) (*File, error) {
+	l := &loader{ctx: ctx, read: read, show: relativeTo(root), state: map[string]int{}}
 	l.file = &File{Path: path, Dir: filepath.Dir(path)}
 	if !l.load(path, nil) {
 		return nil, l.faults.Err()
@@ -38,14 +48,16 @@ func Load(ctx context.Context, path string, read func(name string) ([]byte, erro
 	return l.file, l.faults.Err()
 }
 
-// relativeTo shows paths below the current folder without it.
-func relativeTo() func(string) string {
-	wd, err := os.Getwd()
-	if err != nil {
-		return func(path string) string { return path }
-	}
+// here is the current folder; "" where there is none.
+func here() string {
+	wd, _ := os.Getwd()
+	return wd
+}
+
+// relativeTo shows paths below a folder without it.
+func relativeTo(root string) func(string) string {
 	return func(path string) string {
-		if rel, err := filepath.Rel(wd, path); err == nil && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(root, path); root != "" && err == nil && filepath.IsLocal(rel) {
 			return rel
 		}
 		return path

@@ -219,7 +219,7 @@ func (r *Remote) Begin(ctx context.Context, store *event.Store, job *pipeline.Jo
 	}
 	at, err := store.Append(ctx, job.Run, events...)
 	if err != nil {
-		return fault.Wrap(fault.State, err, "record the run")
+		return Unreachable(fault.Wrap(fault.State, err, "record the run"))
 	}
 	if job.Resumed {
 		if err := first(ctx, store, job.Run, seen, at); err != nil {
