@@ -152,8 +152,8 @@ func (a *activities) End(ctx context.Context, in endInput) error {
 	over := event.RunFinished{Run: in.Job.Run, Done: o.Done, Failed: o.Failed, Skipped: o.Skipped, Took: in.Took, At: time.Now().UTC()}
 	err = o.verdict(in.Pipeline, in.Job.Run).Err()
 	switch {
-	case fault.CodeOf(err) == fault.Interrupted && o.Failed == 0:
-		over.Interrupted = true
+	case o.Left, fault.CodeOf(err) == fault.Interrupted && o.Failed == 0:
+		over.Interrupted = true // and what ended for that is no failure of the run's
 	case err != nil && in.Pipeline != "":
 		over.Error = "pipeline " + in.Pipeline + " failed"
 	case err != nil:
