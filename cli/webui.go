@@ -22,9 +22,10 @@ func (a *App) uiCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ui", Short: "The page: runs, timelines, resources, approvals", Args: cobra.NoArgs,
 		Long: `Serve a page on loopback that shows the runs, one run as a timeline that grows
-as it happens, the resources with the pending plan, and takes approvals. The
-address that is printed holds a token: whoever has it can approve. Nothing is
-fetched from elsewhere. It ends with ctrl-C.
+as it happens, the resources with the pending plan, and takes approvals. Of a
+database that several projects share it shows all runs, or those of a project
+that is chosen. The address that is printed holds a token: whoever has it can
+approve. Nothing is fetched from elsewhere. It ends with ctrl-C.
 
 Exit status: 0 ended; 1 failed; 2 wrong usage; 130 interrupted.`,
 		Example: "  wfctl ui --env local\n  wfctl ui --port 8100",

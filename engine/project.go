@@ -255,6 +255,23 @@ func ProjectDir(o Options) (string, error) {
 	return projectDir(o, base)
 }
 
+// ProjectName is what the application file calls the project; "" where there
+// is no such file and none was named.
+func ProjectName(ctx context.Context, o Options) (string, error) {
+	path, err := findConfig(o)
+	if err != nil {
+		if o.Config == "" && fault.CodeOf(err) == fault.NotFound {
+			return "", nil
+		}
+		return "", err
+	}
+	file, err := config.Load(ctx, path, nil)
+	if err != nil {
+		return "", err
+	}
+	return file.Project, nil
+}
+
 func projectDir(o Options, base string) (string, error) {
 	if o.ProjectDir == "" {
 		return base, nil

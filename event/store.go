@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -34,13 +35,34 @@ type Driver interface {
 	Append(ctx context.Context, batches []Batch) error
 	// Load yields the records of a run after a number, in order.
 	Load(ctx context.Context, run string, after uint64) iter.Seq2[Record, error]
-	// Runs lists runs, the newest first.
-	Runs(ctx context.Context, limit int) ([]Run, error)
+	// Runs lists the runs that are asked for, the newest first.
+	Runs(ctx context.Context, q Query) ([]Run, error)
+	// Projects lists whose runs there are, in the order of their names.
+	Projects(ctx context.Context) ([]string, error)
 	// Prune removes runs that began before, and all but the newest keep.
 	Prune(ctx context.Context, before time.Time, keep int) (int, error)
 	// Delete removes runs and tells how many there were.
 	Delete(ctx context.Context, runs []string) (int, error)
 	Close() error
+}
+
+// Query says which runs are wanted; a zero value wants all. One database may
+// hold those of many projects: the driver chooses, so that nobody loads what
+// belongs to others.
+type Query struct {
+	Project, Environment string
+	// Name is a run's whole name, Prefix the beginning of one.
+	Name, Prefix string
+	// Open wants those whose end nobody has recorded.
+	Open bool
+	// Limit is how many at most; 0 is no limit.
+	Limit int
+}
+
+// Wants tells whether a run is asked for, Limit aside.
+func (q Query) Wants(r Run) bool {
+	return (q.Project == "" || r.Project == q.Project) && (q.Environment == "" || r.Environment == q.Environment) &&
+		(q.Name == "" || r.ID == q.Name) && strings.HasPrefix(r.ID, q.Prefix) && (!q.Open || r.Status == Running)
 }
 
 // Answers is a driver that knows, without reading all of them, which open runs
@@ -183,14 +205,14 @@ func (s *Store) Read(ctx context.Context, run string, after uint64) iter.Seq2[Re
 	return s.driver.Load(ctx, run, after)
 }
 
-// Runs lists runs, the newest first; a limit of 0 is none.
-func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) { return s.driver.Runs(ctx, limit) }
+// Runs lists the runs that are asked for, the newest first.
+func (s *Store) Runs(ctx context.Context, q Query) ([]Run, error) { return s.driver.Runs(ctx, q) }
+
+// Projects lists whose runs there are, in the order of their names.
+func (s *Store) Projects(ctx context.Context) ([]string, error) { return s.driver.Projects(ctx) }
 
 // Open lists the runs whose end nobody has recorded.
-func (s *Store) Open(ctx context.Context) ([]Run, error) {
-	all, err := s.Runs(ctx, 0)
-	return slices.DeleteFunc(all, func(r Run) bool { return r.Status != Running }), err
-}
+func (s *Store) Open(ctx context.Context) ([]Run, error) { return s.Runs(ctx, Query{Open: true}) }
 
 // Answered tells how many answers to approvals the open runs hold. It is nil
 // where the driver does not keep count.
@@ -201,21 +223,22 @@ func (s *Store) Answered(ctx context.Context) (map[string]int, error) {
 	return nil, nil
 }
 
+// Over lists the runs of a project that began before and are over.
+func (s *Store) Over(ctx context.Context, project string, before time.Time) ([]Run, error) {
+	runs, err := s.Runs(ctx, Query{Project: project})
+	return slices.DeleteFunc(runs, func(r Run) bool { return r.Status == Running || !r.Started.Before(before) }), err
+}
+
 // Forget removes the runs of a project that began before and are over, and
 // tells how many those were.
 func (s *Store) Forget(ctx context.Context, project string, before time.Time) (int, error) {
-	runs, err := s.Runs(ctx, 0)
-	if err != nil {
+	runs, err := s.Over(ctx, project, before)
+	if err != nil || len(runs) == 0 {
 		return 0, err
 	}
-	var names []string
-	for _, r := range runs {
-		if r.Project == project && r.Started.Before(before) && r.Status != Running {
-			names = append(names, r.ID)
-		}
-	}
-	if len(names) == 0 {
-		return 0, nil
+	names := make([]string, len(runs))
+	for i, r := range runs {
+		names[i] = r.ID
 	}
 	n, err := s.driver.Delete(ctx, names)
 	s.folds.forget()

@@ -121,6 +121,17 @@ func TestBrowserFollowsARun(t *testing.T) {
 	// A bar lies where the times say: the part took the second of five.
 	has("Math.round(Number(document.querySelector('[data-step=\"db\"] rect').getAttribute('x'))) + ''", "200")
 	shot(t, ctx, "run-over")
+	s.beginOf(t, "other", "shop")
+	if err := do(ctx, chromedp.Navigate(s.URL+"/"), chromedp.WaitVisible("table")); err != nil {
+		t.Fatal(err)
+	}
+	projects := "[...document.querySelectorAll('tbody td:nth-child(2)')].map((td) => td.textContent).join(' ')"
+	has(projects, "shop p")
+	if err := do(ctx, chromedp.SetValue("#project", "shop"), chromedp.Click(".filter button"), chromedp.WaitVisible("table")); err != nil {
+		t.Fatal(err)
+	}
+	has(projects, "shop")
+	has("document.getElementById('project').value", "shop")
 	for _, dark := range []bool{false, true} {
 		for _, path := range []string{"/", "/resources", "/resources/db", "/runs/r1"} {
 			s.look(t, ctx, path, dark)
@@ -142,7 +153,7 @@ const contrast = `(() => {
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) bad.push(el.className + " " + el.textContent.trim().slice(0, 20) + " " + ratio.toFixed(2));
   }
-  for (const el of document.querySelectorAll("a, button, input:not([type=hidden])")) {
+  for (const el of document.querySelectorAll("a, button, select, input:not([type=hidden])")) {
     if (!(el.textContent.trim() || el.getAttribute("aria-label") || (el.labels && el.labels.length))) bad.push("no name: " + el.outerHTML.slice(0, 60));
   }
   if (!document.documentElement.lang || document.querySelectorAll("h1").length !== 1 || !document.querySelector("main")) bad.push("landmarks");

@@ -39,16 +39,35 @@ func took(from, to time.Time) string {
 // runsShown is how many runs the first page has.
 const runsShown = 100
 
+type runsPage struct {
+	Runs []event.Run
+	// Projects are whose runs can be chosen: none where all are of one.
+	Projects []string
+	// Project is the one that was chosen; "" for all.
+	Project string
+}
+
 func (s *Server) runs(w http.ResponseWriter, r *http.Request) {
-	runs, err := s.store.Runs(r.Context(), runsShown)
-	if err != nil {
+	p := &runsPage{Project: r.URL.Query().Get("project")}
+	var err error
+	if p.Projects, err = s.store.Projects(r.Context()); err != nil {
 		s.fail(w, err)
 		return
 	}
-	for i := range runs {
-		runs[i] = s.source.Settle(runs[i])
+	if p.Runs, err = s.store.Runs(r.Context(), event.Query{Project: p.Project, Limit: runsShown}); err != nil {
+		s.fail(w, err)
+		return
 	}
-	s.render(w, http.StatusOK, "runs.html", "Runs", runs)
+	for i := range p.Runs {
+		p.Runs[i] = s.source.Settle(p.Runs[i])
+	}
+	switch known := slices.Contains(p.Projects, p.Project); {
+	case p.Project != "" && !known: // its runs were removed, or the address is not ours
+		p.Projects = append(p.Projects, p.Project)
+	case len(p.Projects) < 2:
+		p.Projects = nil
+	}
+	s.render(w, http.StatusOK, "runs.html", "Runs", p)
 }
 
 // bar is a step as it is drawn: X and Width are parts of a thousand.

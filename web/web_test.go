@@ -104,6 +104,15 @@ func (s *site) begin(tb testing.TB) {
 		event.NodeLog{Address: "build", Line: "compiling <b>&"})
 }
 
+// beginOf has a run of another project begin after all there are.
+func (s *site) beginOf(tb testing.TB, run, project string) {
+	tb.Helper()
+	e := event.RunStarted{Run: run, Command: "up", Project: project, Environment: "local", At: at.Add(time.Hour)}
+	if _, err := s.store.Append(tb.Context(), run, e); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func TestNothingWithoutTheToken(t *testing.T) {
 	s := serve(t)
 	for _, path := range []string{"/", "/runs/r1", "/runs/r1/events", "/resources", "/static/page.js", "/?token=wrong"} {
@@ -160,6 +169,40 @@ func TestPagesReadWithoutScript(t *testing.T) {
 	}
 	if _, body := s.get(t, "/runs/r1/log?step=build"); body != "compiling <b>&\n" {
 		t.Errorf("the log: %q", body)
+	}
+}
+
+// A database that several projects share: whose run it is stands there, and
+// one project's can be chosen. Who has one project sees no difference.
+func TestRunsOfSeveralProjects(t *testing.T) {
+	s := serve(t)
+	s.login(t)
+	s.begin(t)
+	const choice = `<select id="project" name="project">`
+	if _, body := s.get(t, "/"); strings.Contains(body, choice) || strings.Contains(body, ">Project</th>") {
+		t.Errorf("one project has a choice: %s", body)
+	}
+	for i := range 100 { // as many as the page shows at most, all newer
+		s.beginOf(t, fmt.Sprintf("shop-%d", i), "<shop>")
+	}
+	for path, c := range map[string]struct{ has, lacks []string }{
+		"/":                  {[]string{choice, ">Project</th>", "<td>&lt;shop&gt;</td>", "<option>p</option>", "shop-99"}, []string{"<td>p</td>", "selected"}},
+		"/?project=p":        {[]string{choice, "<td>p</td>", "<option selected>p</option>", "/runs/r1"}, []string{"shop-9"}},
+		"/?project=%3Cshop>": {[]string{"<option selected>&lt;shop&gt;</option>", "shop-99"}, []string{"<td>p</td>"}},
+		"/?project=gone":     {[]string{"There is no run of gone", "<option selected>gone</option>", "<option>p</option>"}, []string{"<table>"}},
+		"/runs/r1":           {[]string{"<dt>Project</dt><dd>p</dd>"}, nil},
+	} {
+		_, body := s.get(t, path)
+		for _, want := range c.has {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s lacks %q", path, want)
+			}
+		}
+		for _, other := range c.lacks {
+			if strings.Contains(body, other) {
+				t.Errorf("%s has %q", path, other)
+			}
+		}
 	}
 }
 

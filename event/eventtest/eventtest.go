@@ -46,6 +46,7 @@ func Run(t *testing.T, open Maker, o Options) {
 	t.Run("ParallelAppends", func(t *testing.T) { parallel(t, store(t, open(t, t.Name()))) })
 	t.Run("Timeline", func(t *testing.T) { timeline(t, store(t, open(t, t.Name()))) })
 	t.Run("Runs", func(t *testing.T) { runs(t, store(t, open(t, t.Name()))) })
+	t.Run("RunsOfAProject", func(t *testing.T) { queries(t, store(t, open(t, t.Name()))) })
 	t.Run("Forget", func(t *testing.T) { forget(t, store(t, open(t, t.Name()))) })
 	t.Run("Prune", func(t *testing.T) { prune(t, store(t, open(t, t.Name()))) })
 	t.Run("FollowResumes", func(t *testing.T) {
@@ -209,7 +210,7 @@ func runs(t *testing.T, s *event.Store) {
 	add(t, s, "r1", event.RunFinished{Run: "r1", Failed: 1, At: at})
 	add(t, s, "r2", event.RunFinished{Run: "r2", Failed: 1, At: at})
 	add(t, s, "r2", event.RunStarted{Run: "r2", Command: "up", At: at, Resumed: true})
-	list, err := s.Runs(t.Context(), 0)
+	list, err := s.Runs(t.Context(), event.Query{})
 	if err != nil || len(list) != 3 {
 		t.Fatalf("%v, %v", list, err)
 	}
@@ -219,8 +220,58 @@ func runs(t *testing.T, s *event.Store) {
 			t.Errorf("%s is %s, want %s", r.ID, r.Status, want)
 		}
 	}
-	if list, err = s.Runs(t.Context(), 1); err != nil || len(list) != 1 || list[0].ID != "r2" {
+	if list, err = s.Runs(t.Context(), event.Query{Limit: 1}); err != nil || len(list) != 1 || list[0].ID != "r2" {
 		t.Errorf("the newest: %v, %v", list, err)
+	}
+}
+
+// queries: what is asked for of a database that several projects share.
+func queries(t *testing.T, s *event.Store) {
+	names := []string{"a1-shop", "a2-blog", "a3-shop", "b4-shop", "b5-blog", "b6-shop%"}
+	for i, run := range names {
+		_, project, _ := strings.Cut(strings.TrimSuffix(run, "%"), "-")
+		env := map[bool]string{true: "prod", false: "local"}[i%2 == 0] // prod: a1, a3, b5
+		add(t, s, run, event.RunStarted{Run: run, Project: project, Environment: env, At: at.Add(time.Duration(i) * time.Hour)})
+	}
+	add(t, s, "nobody", event.Notice{Message: "a run that nobody opened"})
+	for _, run := range []string{"a1-shop", "a2-blog"} {
+		add(t, s, run, event.RunFinished{Run: run, At: at})
+	}
+	for _, c := range []struct {
+		q    event.Query
+		want string
+	}{
+		{event.Query{Project: "shop"}, "b6-shop% b4-shop a3-shop a1-shop"},
+		{event.Query{Project: "shop", Limit: 2}, "b6-shop% b4-shop"},
+		{event.Query{Project: "blog", Limit: 1}, "b5-blog"},
+		{event.Query{Project: "sho"}, ""},
+		{event.Query{Project: "shop", Environment: "prod"}, "a3-shop a1-shop"},
+		{event.Query{Environment: "local", Limit: 2}, "b6-shop% b4-shop"},
+		{event.Query{Environment: "local", Project: "blog"}, "a2-blog"},
+		{event.Query{Project: "shop", Open: true}, "b6-shop% b4-shop a3-shop"},
+		{event.Query{Prefix: "a"}, "a3-shop a2-blog a1-shop"},
+		{event.Query{Prefix: "a", Project: "blog"}, "a2-blog"},
+		{event.Query{Prefix: "_"}, ""}, // nothing is a pattern
+		{event.Query{Prefix: "b6-shop%"}, "b6-shop%"},
+		{event.Query{Prefix: "b%"}, ""},
+		{event.Query{Name: "a2-blog"}, "a2-blog"},
+		{event.Query{Name: "a2"}, ""},
+		{event.Query{Name: "a2-blog", Project: "shop"}, ""},
+	} {
+		list, err := s.Runs(t.Context(), c.q)
+		var got []string
+		for _, r := range list {
+			got = append(got, r.ID)
+		}
+		if strings.Join(got, " ") != c.want || err != nil {
+			t.Errorf("%+v gives %q, want %q: %v", c.q, got, c.want, err)
+		}
+	}
+	if names, err := s.Projects(t.Context()); err != nil || !slices.Equal(names, []string{"blog", "shop"}) {
+		t.Errorf("the projects: %q, %v", names, err)
+	}
+	if open, err := s.Open(t.Context()); err != nil || len(open) != 5 {
+		t.Errorf("open: %v, %v", open, err)
 	}
 }
 
@@ -242,7 +293,7 @@ func forget(t *testing.T, s *event.Store) {
 	if n, err := s.Forget(t.Context(), "shop", now.Add(time.Hour)); err != nil || n != 1 {
 		t.Fatalf("%d runs were removed, %v", n, err)
 	}
-	runs, err := s.Runs(t.Context(), 0)
+	runs, err := s.Runs(t.Context(), event.Query{})
 	if err != nil || len(runs) != 2 {
 		t.Fatalf("%v, %v", runs, err)
 	}
@@ -334,8 +385,11 @@ func nothing(t *testing.T, s *event.Store) {
 	if _, err := s.Timeline(t.Context(), "none"); !errors.Is(err, event.ErrNoRun) {
 		t.Errorf("the timeline of nothing: %v", err)
 	}
-	if list, err := s.Runs(t.Context(), 0); err != nil || len(list) != 0 {
+	if list, err := s.Runs(t.Context(), event.Query{}); err != nil || len(list) != 0 {
 		t.Errorf("runs: %v, %v", list, err)
+	}
+	if names, err := s.Projects(t.Context()); err != nil || len(names) != 0 {
+		t.Errorf("projects: %v, %v", names, err)
 	}
 	if n, err := s.Prune(t.Context(), time.Now(), 0); err != nil || n != 0 {
 		t.Errorf("prune: %v, %v", n, err)

@@ -79,18 +79,34 @@ func (d *driver) Load(_ context.Context, name string, after uint64) iter.Seq2[ev
 }
 
 // Runs implements event.Driver.
-func (d *driver) Runs(_ context.Context, limit int) ([]event.Run, error) {
+func (d *driver) Runs(_ context.Context, q event.Query) ([]event.Run, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	var list []event.Run
 	for _, r := range slices.Backward(d.order) {
-		if limit > 0 && len(list) == limit {
-			break
+		if q.Wants(r.Run) {
+			list = append(list, r.Run)
 		}
-		list = append(list, r.Run)
 	}
 	slices.SortStableFunc(list, func(a, b event.Run) int { return b.Started.Compare(a.Started) })
+	if q.Limit > 0 && len(list) > q.Limit {
+		list = list[:q.Limit]
+	}
 	return list, nil
+}
+
+// Projects implements event.Driver.
+func (d *driver) Projects(context.Context) ([]string, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var names []string
+	for _, r := range d.order {
+		if r.Project != "" {
+			names = append(names, r.Project)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // Prune implements event.Driver.

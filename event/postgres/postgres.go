@@ -37,6 +37,7 @@ DO $$ BEGIN
 		UPDATE {s}.run SET project = coalesce(convert_from(opened, 'UTF8')::jsonb ->> 'project', '') WHERE opened IS NOT NULL;
 	END IF;
 END $$;
+CREATE INDEX IF NOT EXISTS run_project ON {s}.run (project, started DESC, id DESC);
 CREATE INDEX IF NOT EXISTS run_answered ON {s}.run (id) WHERE answers > 0 AND closed IS NULL;`
 
 // connectTimeout holds where the URL says nothing.
@@ -116,9 +117,12 @@ func (d *driver) make(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // missing tells whether the tables have not been made yet.
-func missing(err error) bool {
+func missing(err error) bool { return hasCode(err, "42P01", "3F000") }
+
+// hasCode tells whether the server refused with one of its codes.
+func hasCode(err error, codes ...string) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000")
+	return errors.As(err, &pg) && slices.Contains(codes, pg.Code)
 }
 
 // Append implements event.Driver.
@@ -239,14 +243,39 @@ func whenMade(err error) error {
 }
 
 // Runs implements event.Driver.
-func (d *driver) Runs(ctx context.Context, limit int) ([]event.Run, error) {
-	var list []event.Run
+func (d *driver) Runs(ctx context.Context, q event.Query) ([]event.Run, error) {
+	return query(ctx, d, scanRun, `SELECT name, started, opened, closed FROM {s}.run
+		WHERE ($1::text = '' OR project = $1) AND ($2::text = '' OR convert_from(opened, 'UTF8')::json ->> 'environment' = $2)
+		AND ($3::text = '' OR name = $3) AND starts_with(name, $4) AND (NOT $5::boolean OR closed IS NULL)
+		ORDER BY started DESC, id DESC LIMIT nullif($6::bigint, 0)`, q.Project, q.Environment, q.Name, q.Prefix, q.Open, int64(q.Limit))
+}
+
+// Projects implements event.Driver. It steps from each name to the next one
+// in the index: as many looks as there are projects, not runs.
+func (d *driver) Projects(ctx context.Context) ([]string, error) {
+	return query(ctx, d, pgx.RowTo[string], `WITH RECURSIVE p (name) AS (SELECT min(project) FROM {s}.run WHERE project <> ''
+		UNION ALL SELECT (SELECT min(r.project) FROM {s}.run r WHERE r.project > p.name) FROM p WHERE p.name IS NOT NULL)
+		SELECT name FROM p WHERE name IS NOT NULL ORDER BY name COLLATE "C"`)
+}
+
+// query reads rows; none where the tables have not been made yet. Those of an
+// earlier version are brought up to date when one of their columns is missed.
+func query[T any](ctx context.Context, d *driver, to pgx.RowToFunc[T], statement string, args ...any) ([]T, error) {
+	var list []T
 	err := d.with(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, d.sql("SELECT name, started, opened, closed FROM {s}.run ORDER BY started DESC, id DESC LIMIT nullif($1::bigint, 0)"), int64(limit))
-		if err != nil {
-			return whenMade(err)
+		read := func() (err error) {
+			rows, err := conn.Query(ctx, d.sql(statement), args...)
+			if err == nil {
+				list, err = pgx.CollectRows(rows, to)
+			}
+			return err
 		}
-		list, err = pgx.CollectRows(rows, scanRun)
+		err := read()
+		if hasCode(err, "42703") {
+			if err = d.make(ctx, conn); err == nil {
+				err = read()
+			}
+		}
 		return whenMade(err)
 	})
 	return list, err

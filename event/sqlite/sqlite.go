@@ -223,16 +223,25 @@ func (d *driver) load(ctx context.Context, run string, after uint64, yield func(
 	return rows.Err()
 }
 
+// What a run says of itself is in what opened it.
+const (
+	projectOf     = "coalesce(CAST(opened AS TEXT) ->> '$.project', '')"
+	environmentOf = "coalesce(CAST(opened AS TEXT) ->> '$.environment', '')"
+)
+
 // Runs implements event.Driver.
-func (d *driver) Runs(ctx context.Context, limit int) ([]event.Run, error) {
+func (d *driver) Runs(ctx context.Context, q event.Query) ([]event.Run, error) {
 	db, err := d.open(ctx, false)
 	if err != nil || db == nil {
 		return nil, err
 	}
-	if limit <= 0 {
-		limit = -1
+	if q.Limit <= 0 {
+		q.Limit = -1
 	}
-	rows, err := db.QueryContext(ctx, "SELECT name, started, opened, closed FROM run ORDER BY started DESC, id DESC LIMIT ?", limit)
+	rows, err := db.QueryContext(ctx, `SELECT name, started, opened, closed FROM run
+		WHERE (?1 = '' OR `+projectOf+` = ?1) AND (?2 = '' OR `+environmentOf+` = ?2) AND (?3 = '' OR name = ?3)
+		AND substr(name, 1, length(?4)) = ?4 AND (NOT ?5 OR closed IS NULL)
+		ORDER BY started DESC, id DESC LIMIT ?6`, q.Project, q.Environment, q.Name, q.Prefix, q.Open, q.Limit)
 	if err != nil {
 		return nil, d.explain(err)
 	}
@@ -246,6 +255,28 @@ func (d *driver) Runs(ctx context.Context, limit int) ([]event.Run, error) {
 		list = append(list, r)
 	}
 	return list, d.explain(rows.Err())
+}
+
+// Projects implements event.Driver.
+func (d *driver) Projects(ctx context.Context) ([]string, error) {
+	db, err := d.open(ctx, false)
+	if err != nil || db == nil {
+		return nil, err
+	}
+	rows, err := db.QueryContext(ctx, "SELECT DISTINCT "+projectOf+" AS project FROM run WHERE project <> '' ORDER BY project")
+	if err != nil {
+		return nil, d.explain(err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err is what counts
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, d.explain(err)
+		}
+		names = append(names, name)
+	}
+	return names, d.explain(rows.Err())
 }
 
 func scanRun(rows *sql.Rows) (event.Run, error) {

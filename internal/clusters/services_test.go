@@ -434,7 +434,7 @@ pipelines:
 		t.Errorf("after a removal: %s", got)
 	}
 	eventually(t, func() bool {
-		runs, err := p.Store.Runs(t.Context(), 0)
+		runs, err := p.Store.Runs(t.Context(), event.Query{})
 		return err == nil && len(runs) > 0 && runs[0].Status == event.Succeeded && runs[0].Command == "pipeline run drift"
 	})
 }
