@@ -140,13 +140,3 @@ func questionsOf(ctx context.Context, s *event.Store, r event.Run) ([]string, er
 	}
 	return list, nil
 }
-
-// runID is the run that was named, by the beginning of its name too, among
-// those of all projects.
-func runID(ctx context.Context, s *event.Store, args []string) (string, error) {
-	r, err := whole(ctx, s, args[0])
-	if err == nil && r.ID == "" {
-		r, err = begins(ctx, s, event.Query{Prefix: args[0]})
-	}
-	return r.ID, err
-}

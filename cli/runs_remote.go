@@ -65,16 +65,20 @@ usage.`,
 		Example: "  wfctl runs stop 20260424T100000Z-0011aabb\n  wfctl runs stop 20260424T100000Z-0011aabb --now",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
+			if now && terminate {
+				return fault.New(fault.Usage, "--now has the run's workers leave, and --terminate ends it without them").WithHint("give one of them")
+			}
 			c, err := a.cluster(ctx, &f)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
 			return a.withEvents(ctx, func(s *event.Store) error {
-				id, err := runID(ctx, s, args)
+				r, err := a.namedRun(ctx, s, args, newest)
 				if err != nil {
 					return err
 				}
+				id := r.ID
 				tell := func() error { return c.Stop(ctx, id, now) }
 				said := map[bool]string{false: "%s starts nothing new.", true: "%s leaves what is under way."}[now]
 				if terminate {
@@ -91,7 +95,6 @@ usage.`,
 	}
 	cmd.Flags().BoolVar(&now, "now", false, "leave what is under way")
 	cmd.Flags().BoolVar(&terminate, "terminate", false, "end it without its workers")
-	cmd.MarkFlagsMutuallyExclusive("now", "terminate")
 	f.register(cmd)
 	return cmd
 }
