@@ -56,8 +56,15 @@ exec wfctl up --env preview
 # Nothing has drifted; then something has.
 exits 0 wfctl pipeline run drift --env prod
 rm thing
+exec wfctl pipeline run drift --env prod
+stderr 'tell: done'
+
+# Where it cannot look that is a failure, and no drift.
+cp .wfctl/state.db away
+cp app.yaml .wfctl/state.db
 ! exec wfctl pipeline run drift --env prod
-stderr 'status 3'
+! stderr 'tell: done'
+cp away .wfctl/state.db
 exec wfctl infra apply --env prod --refresh
 
 # A new secret, and what takes it.

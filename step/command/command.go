@@ -128,7 +128,7 @@ func (p *program) Run(ctx context.Context, c *step.Context) (step.Result, error)
 	}
 	cmd := exec.Command(p.argv[0], p.argv[1:]...) //nolint:gosec,noctx // the user's own program; procgroup stops it
 	cmd.Dir = filepath.Join(c.Dir, filepath.FromSlash(p.Dir))
-	if info, err := os.Stat(cmd.Dir); err != nil || !info.IsDir() { // what exec says of it names the program
+	if info, err := os.Stat(cmd.Dir); p.Dir != "" && (err != nil || !info.IsDir()) { // what exec says of it names the program
 		return step.Result{}, fault.New(fault.Config, "there is no folder %q to run it in", p.Dir).WithHint("`dir` is relative to the application file's folder")
 	}
 	cmd.Env = p.environ()

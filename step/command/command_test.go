@@ -130,6 +130,14 @@ func TestFailure(t *testing.T) {
 	}
 }
 
+// A folder that is not there is named, and not the program.
+func TestNoFolder(t *testing.T) {
+	_, _, err := run(t, t.Context(), options{"dir": "nowhere"})
+	if err == nil || !strings.Contains(err.Error(), `no folder "nowhere"`) || step.Retryable(err) {
+		t.Error(err)
+	}
+}
+
 func TestNoShellUnlessAskedFor(t *testing.T) {
 	for _, o := range []options{{"run": "echo hello"}, {"run": []string{"echo"}, "shell": "sh"}} {
 		if _, _, err := run(t, t.Context(), o); fault.CodeOf(err) != fault.Config {
