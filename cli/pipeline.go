@@ -136,7 +136,7 @@ func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions,
 		if tl, err := store.Timeline(ctx, job.Run); err == nil {
 			after = tl.Seq // of a run that goes on, what is new
 		}
-		err = remote.Begin(ctx, store, &job, run.Spec(), after, func() error {
+		err = remote.Begin(ctx, c, store, &job, run.Spec(), after, func() error {
 			return c.Start(ctx, job, run.Spec(), pipeline.StartOptions{Parallelism: a.flags.parallelism, Done: done, Heartbeat: o.cluster.heartbeat})
 		})
 		if err != nil {

@@ -94,7 +94,7 @@ func (a *App) startChange(ctx context.Context, o changeOptions, f clusterFlags) 
 		if err != nil {
 			return err
 		}
-		err = remote.Begin(ctx, store, &job, nil, 0, func() error {
+		err = remote.Begin(ctx, c, store, &job, nil, 0, func() error {
 			return c.StartChange(ctx, job, call, pipeline.StartOptions{Heartbeat: f.heartbeat})
 		})
 		if err != nil {

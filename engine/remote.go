@@ -211,8 +211,9 @@ func (r *Remote) ChangeJob(command string, o PlanOptions, pl *plan.Plan) (pipeli
 // Begin records a run that is about to be started, so that it is seen before a
 // worker takes it, and starts it. A job that goes on with an earlier run was
 // seen until seen. The record of what could not be started is closed again.
-func (r *Remote) Begin(ctx context.Context, store *event.Store, job *pipeline.Job, spec *pipeline.Spec, seen uint64, start func() error) error {
+func (r *Remote) Begin(ctx context.Context, c pipeline.Cluster, store *event.Store, job *pipeline.Job, spec *pipeline.Spec, seen uint64, start func() error) error {
 	began := r.project.options.Now()
+	job.Cluster = c.ID()
 	events, err := job.Opening("temporal", spec, began)
 	if err != nil {
 		return err

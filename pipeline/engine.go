@@ -40,17 +40,37 @@ type Job struct {
 	Resumed bool   `json:"resumed,omitempty"`
 	// Recorded: who started it has opened its record.
 	Recorded bool `json:"recorded,omitempty"`
+	// Cluster is where it runs; see [Cluster].
+	Cluster string `json:"cluster,omitempty"`
+}
+
+// holder is who has a run that is on a cluster.
+type holder struct {
+	Who     string `json:"who"`
+	Run     string `json:"run"`
+	Command string `json:"command"`
+	Cluster string `json:"cluster,omitempty"`
+}
+
+// ClusterOf is the cluster that a record says its run is on; "" where it does
+// not say.
+func ClusterOf(r event.Run) string {
+	var h holder
+	if json.Unmarshal(r.Holder, &h) != nil {
+		return ""
+	}
+	return h.Cluster
 }
 
 // Opening are the events that open the record of a job on an engine; spec is
 // nil for a change.
 func (j Job) Opening(engine string, spec *Spec, at time.Time) ([]event.Event, error) {
-	holder, err := json.Marshal(map[string]string{"who": j.Who, "run": j.Run, "command": j.Command})
+	by, err := json.Marshal(holder{j.Who, j.Run, j.Command, j.Cluster})
 	if err != nil {
 		return nil, err
 	}
 	events := []event.Event{event.RunStarted{
-		Run: j.Run, Command: j.Command, Project: j.Project, Environment: j.Environment, At: at.UTC(), Resumed: j.Resumed, Holder: holder, Engine: engine,
+		Run: j.Run, Command: j.Command, Project: j.Project, Environment: j.Environment, At: at.UTC(), Resumed: j.Resumed, Holder: by, Engine: engine,
 	}}
 	if spec != nil {
 		events = append(events, event.StepsPlanned{Pipeline: spec.Name, Inputs: j.Inputs, Steps: spec.Planned()})
@@ -104,6 +124,8 @@ var ErrAway = errors.New("the cluster does not answer")
 
 // Cluster is where runs go on without the process that started them.
 type Cluster interface {
+	// ID tells this cluster from others that may record in the same place.
+	ID() string
 	// Start starts a run of a pipeline.
 	Start(ctx context.Context, job Job, spec *Spec, o StartOptions) error
 	// StartChange starts a run that changes an environment.

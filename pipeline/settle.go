@@ -36,8 +36,11 @@ func Settle(ctx context.Context, c Cluster, s *event.Store, run string) (bool, e
 		return false, nil
 	}
 	now := time.Now().UTC()
-	if err != nil || tl.Run.Status != event.Running || tl.Run.Engine == "" || !before.Known && now.Sub(tl.Run.Started) < young {
+	if err != nil || tl.Run.Status != event.Running || tl.Run.Engine == "" {
 		return false, err
+	}
+	if !before.Known && (ClusterOf(tl.Run) != c.ID() || now.Sub(tl.Run.Started) < young) {
+		return false, nil // it is on another cluster, or on its way to this one
 	}
 	// What recorded its end did so before it was over: it is not about to. But
 	// somebody may have taken the run up again meanwhile.

@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,9 +22,10 @@ import (
 // activities are what a worker does.
 type activities struct {
 	host pipeline.Host
-	// name is the worker's.
-	name  string
-	heart heart
+	// name is the worker's, cluster where it takes its work from.
+	name    string
+	cluster string
+	heart   heart
 
 	mu   sync.Mutex
 	open map[string]*shared
@@ -92,6 +94,7 @@ func (a *activities) Begin(ctx context.Context, in beginInput) error {
 			return err
 		}
 	}
+	in.Job.Cluster = cmp.Or(in.Job.Cluster, a.cluster) // a schedule does not know
 	events, err := in.Job.Opening(Engine, in.Spec, time.Now())
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
@@ -28,6 +29,7 @@ import (
 // cluster implements pipeline.Cluster.
 type cluster struct {
 	client  client.Client
+	id      string
 	o       pipeline.ClusterOptions
 	figures *figures
 }
@@ -44,8 +46,16 @@ func Open(ctx context.Context, o pipeline.ClusterOptions) (pipeline.Cluster, err
 	if c.client, err = client.DialContext(ctx, options); err != nil {
 		return nil, c.failed(err)
 	}
+	// The name of a namespace is unique in its cluster, its identifier everywhere.
+	c.id = o.Namespace
+	if d, err := c.client.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: o.Namespace}); err == nil {
+		c.id = d.GetNamespaceInfo().GetId() // not all may ask
+	}
 	return c, nil
 }
+
+// ID implements pipeline.Cluster.
+func (c *cluster) ID() string { return c.id }
 
 const dialTimeout = 10 * time.Second
 

@@ -73,7 +73,7 @@ func (s strict) WithContext(context.Context) converter.DataConverter { return s.
 
 // WithWorkflowContext implements workflow.ContextAware.
 func (s strict) WithWorkflowContext(workflow.Context) converter.DataConverter {
-	return stopping{s.DataConverter}
+	return stopping(s)
 }
 
 type stopping struct{ converter.DataConverter }

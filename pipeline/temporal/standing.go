@@ -103,7 +103,7 @@ func (s *settler) look(ctx context.Context) error {
 	}
 	var there map[string]bool
 	for _, r := range runs {
-		if r.Engine != Engine {
+		if on := pipeline.ClusterOf(r); r.Engine != Engine || on != "" && on != s.cluster.id {
 			continue
 		}
 		if there == nil {
@@ -125,7 +125,7 @@ func (s *settler) look(ctx context.Context) error {
 // times by seconds.
 func (s *settler) underWay(ctx context.Context) (map[string]bool, error) {
 	there := map[string]bool{}
-	req := &workflowservice.ListWorkflowExecutionsRequest{Namespace: s.cluster.o.Namespace, PageSize: 1000, Query: `ExecutionStatus = "Running"`}
+	req := &workflowservice.ListWorkflowExecutionsRequest{Namespace: s.cluster.o.Namespace, PageSize: 1000, Query: fmt.Sprintf("ExecutionStatus = 'Running' AND WorkflowType IN ('%s', '%s')", runWorkflow, changeWorkflow)}
 	for {
 		res, err := s.cluster.client.ListWorkflow(ctx, req)
 		if err != nil {

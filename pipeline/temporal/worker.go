@@ -64,7 +64,7 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	}
 	defer own.Close()
 	c.warn(ctx)
-	a := &activities{host: host, name: c.o.Identity, heart: heart{record: c.heartbeat, fence: c.fence}}
+	a := &activities{host: host, name: c.o.Identity, cluster: c.id, heart: heart{record: c.heartbeat, fence: c.fence}}
 	defer a.close()
 	failed := make(chan error, 1)
 	steps, leave := context.WithCancel(context.WithoutCancel(ctx))
