@@ -9,7 +9,10 @@ import (
 	"io/fs"
 	"log"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -395,4 +398,33 @@ func TestHammer(t *testing.T) {
 		t.Errorf("there is still %v, %v", entries, err)
 	}
 	t.Logf("the sweeper alone removed %d trees", removed.Load())
+}
+
+// A registry that asks for credentials gets those of Docker's configuration.
+func TestOpenWithDockerConfig(t *testing.T) {
+	ref := published(t, 1)[0]
+	inner, err := url.Parse("http://" + ref[:strings.Index(ref, "/")])
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := httputil.NewSingleHostReverseProxy(inner)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "worker" || password != "pass" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	ref = host + ref[strings.Index(ref, "/"):]
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	c := newClocked(t)
+	if _, err := c.Open(t.Context(), ref); fault.CodeOf(err) != fault.Provider {
+		t.Errorf("a tree came without credentials: %v", err)
+	}
+	write1(t, dir, "config.json", `{"auths": {"`+host+`": {"username": "worker", "password": "pass"}}}`, 0o400)
+	c.closed(t, c.open(t, ref))
 }
