@@ -230,6 +230,13 @@ func (a *App) attended(ctx context.Context, f *clusterFlags) (pipeline.Cluster, 
 		return nil, err
 	}
 	who, err := c.Attendance(ctx)
+	for n := 0; err == nil && who.Workers == 0 && n < 5; n++ { // one that has just begun is seen soon
+		select {
+		case <-time.After(lastWords / 15):
+		case <-ctx.Done():
+		}
+		who, err = c.Attendance(ctx)
+	}
 	switch {
 	case err != nil: // who may start runs need not be allowed to look
 	case who.Workers == 0:

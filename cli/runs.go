@@ -30,7 +30,7 @@ func (a *App) withEvents(ctx context.Context, fn func(*event.Store) error) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return fn(store)
+	return engine.Unreachable(fn(store))
 }
 
 // settledRun shows a run whose process is gone as interrupted.

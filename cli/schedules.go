@@ -53,7 +53,7 @@ func (a *App) applySchedules(ctx context.Context, f clusterFlags, dry bool) erro
 		return err
 	}
 	defer c.Close()
-	project, want, err := a.declaredSchedules(ctx, f)
+	project, want, err := a.declaredSchedules(ctx, f, dry)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (a *App) showScheduleChanges(changes []scheduleChange) error {
 }
 
 // declaredSchedules makes the schedules of the application file.
-func (a *App) declaredSchedules(ctx context.Context, f clusterFlags) (project string, list []pipeline.Schedule, err error) {
+func (a *App) declaredSchedules(ctx context.Context, f clusterFlags, dry bool) (project string, list []pipeline.Schedule, err error) {
 	flag := a.flags.env
 	defer func() { a.flags.env = flag }()
 	file, err := engine.LoadFile(ctx, a.engineOptions())
@@ -126,7 +126,7 @@ func (a *App) declaredSchedules(ctx context.Context, f clusterFlags) (project st
 			if err != nil {
 				return err
 			}
-			remote, err := p.Remote(ctx, engine.RemoteOptions{Repository: f.tree, Vars: f.vars})
+			remote, err := p.Remote(ctx, engine.RemoteOptions{Repository: f.tree, Vars: f.vars, Dry: dry})
 			if err != nil {
 				return err
 			}

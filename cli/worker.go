@@ -63,7 +63,10 @@ func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions
 		return errors.Join(err, fault.New(fault.Usage, "a worker works for an engine that is not this process").WithHint("--engine temporal"))
 	}
 	if o.Steps < 1 || o.Runs < 2 {
-		return fault.New(fault.Usage, "a worker runs at least one step, and decides about at least two runs, at once")
+		return fault.New(fault.Usage, "a worker runs at least one step, and decides about at least two runs, at once").WithHint("--steps 1 or more, --runs 2 or more")
+	}
+	if o.Drain < 0 {
+		return fault.New(fault.Usage, "what runs cannot end before SIGTERM").WithHint("--drain 10m; 0s gives what runs to others at once")
 	}
 	if trees.keep < 0 {
 		return fault.New(fault.Usage, "--keep-trees is a time that passes: %s is none", trees.keep).WithHint("--keep-trees 24h; 0 removes a tree soon after its last run")

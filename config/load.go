@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/robfig/cron/v3"
 
 	"github.com/gocodealone/wfctl/fault"
 	"github.com/gocodealone/wfctl/kind"
@@ -26,7 +29,17 @@ func Load(ctx context.Context, path string, read func(name string) ([]byte, erro
 	if read == nil {
 		read = os.ReadFile
 	}
-	l := &loader{ctx: ctx, read: read, show: relativeTo(), state: map[string]int{}}
+	return load(ctx, path, read, here())
+}
+
+// LoadFrom is [Load] where positions are shown as from a folder: a working tree
+// that is not where its owner has it.
+func LoadFrom(ctx context.Context, path, root string) (*File, error) {
+	return load(ctx, path, os.ReadFile, root)
+}
+
+func load(ctx context.Context, path string, read func(name string) ([]byte, error), root string) (*File, error) {
+	l := &loader{ctx: ctx, read: read, show: relativeTo(root), state: map[string]int{}}
 	l.file = &File{Path: path, Dir: filepath.Dir(path)}
 	if !l.load(path, nil) {
 		return nil, l.faults.Err()
@@ -35,14 +48,16 @@ func Load(ctx context.Context, path string, read func(name string) ([]byte, erro
 	return l.file, l.faults.Err()
 }
 
-// relativeTo shows paths below the current folder without it.
-func relativeTo() func(string) string {
-	wd, err := os.Getwd()
-	if err != nil {
-		return func(path string) string { return path }
-	}
+// here is the current folder; "" where there is none.
+func here() string {
+	wd, _ := os.Getwd()
+	return wd
+}
+
+// relativeTo shows paths below a folder without it.
+func relativeTo(root string) func(string) string {
 	return func(path string) string {
-		if rel, err := filepath.Rel(wd, path); err == nil && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(root, path); root != "" && err == nil && filepath.IsLocal(rel) {
 			return rel
 		}
 		return path
@@ -387,7 +402,7 @@ func (l *loader) checkEnvironments() {
 
 // checkSchedules looks for the pipelines and environments of schedules.
 func (l *loader) checkSchedules() {
-	var pipelines, environments []string
+	var pipelines, environments, names []string
 	for _, p := range l.file.Pipelines {
 		pipelines = append(pipelines, p.Name)
 	}
@@ -397,6 +412,16 @@ func (l *loader) checkSchedules() {
 	for _, s := range l.file.Schedules {
 		l.exists("pipeline", s.Pipeline, s.Node.Get("pipeline"), pipelines)
 		l.exists("environment", s.Env, s.Node.Get("env"), environments)
+		if _, err := cron.ParseStandard(s.Cron); err != nil && s.Cron != "" {
+			why, _, _ := strings.Cut(err.Error(), ": strconv.")
+			l.fail(s.Node.Get("cron").Fault("%q is no time of a schedule: %s", s.Cron, why).
+				WithHint("write five fields, minute, hour, day, month, weekday (\"0 3 * * 1-5\"), or @hourly, @daily, @weekly, @monthly; with CRON_TZ=Europe/Berlin before them they are of that place, else of UTC"))
+		}
+		if name := cmp.Or(s.Name, s.Pipeline+"-"+s.Env); slices.Contains(names, name) {
+			l.fail(s.Node.Fault("two schedules are called %q", name).WithHint("give each a `name` of its own"))
+		} else {
+			names = append(names, name)
+		}
 	}
 }
 

@@ -77,7 +77,7 @@ func LoadManifest(ctx context.Context, path string, read func(name string) ([]by
 		return nil, fault.Wrap(fault.Environment, err, "read the manifest")
 	}
 	m.Exists = true
-	root, faults := parse(relativeTo()(path), data)
+	root, faults := parse(relativeTo(here())(path), data)
 	if root == nil {
 		return nil, faults.Err()
 	}

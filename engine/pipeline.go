@@ -211,7 +211,7 @@ func (b *binding) moment(v pipeline.View, look *looker) resolve.Moment {
 			if err != nil || f.Outputs == nil {
 				raw = json.RawMessage("{}")
 			}
-			return resolve.StepResult{Outcome: string(f.Outcome), Outputs: raw, Sensitive: f.Sensitive, Withheld: f.Withheld}, true
+			return resolve.StepResult{Outcome: string(f.Outcome), Outputs: raw, Sensitive: f.Sensitive, Withheld: f.Withheld, Large: f.Large}, true
 		},
 	}
 }

@@ -128,7 +128,7 @@ func (r *PipelineRun) Run(ctx context.Context, o RunOptions) (pipeline.Summary, 
 	}
 	over := event.RunFinished{Run: p.Run, Done: summary.Done, Failed: summary.Failed, Skipped: summary.Skipped, At: p.options.Now()}
 	over.Took = over.At.Sub(began)
-	if err != nil {
+	if over.Interrupted = ctx.Err() != nil; err != nil && !over.Interrupted {
 		over.Error = "pipeline " + r.Name + " failed"
 	}
 	p.events.Emit(over)

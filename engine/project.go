@@ -42,6 +42,9 @@ type Options struct {
 	// Secrets learns every sensitive value that comes by; what it knows is
 	// masked in the events. Nil learns and masks nothing.
 	Secrets *secret.Redactor
+	// Root is the folder from which positions in files are shown; "" is the
+	// current one.
+	Root string
 	// Commands takes what a CI service reads from the output of a job; it is
 	// not masked. Nil is os.Stdout.
 	Commands io.Writer
@@ -103,7 +106,11 @@ func open(ctx context.Context, kinds Kinds, o Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, loadErr := config.Load(ctx, path, nil)
+	load := func() (*config.File, error) { return config.Load(ctx, path, nil) }
+	if o.Root != "" {
+		load = func() (*config.File, error) { return config.LoadFrom(ctx, path, o.Root) }
+	}
+	file, loadErr := load()
 	if file == nil {
 		return nil, loadErr
 	}

@@ -35,6 +35,14 @@ func OpenEvents(ctx context.Context, kinds Kinds, src EventSource) (*event.Store
 	return event.Open(driver, event.StoreOptions{}), nil
 }
 
+// Unreachable adds to the error of a history that does not answer what to do.
+func Unreachable(err error) error {
+	if !errors.Is(err, event.ErrUnreachable) {
+		return err
+	}
+	return fault.Wrap(fault.State, err, "the history of runs").WithHint("is that its database, and is it up? WFCTL_EVENTS names it")
+}
+
 // Events opens the history of the project's runs; the caller closes it.
 func (p *Project) Events(ctx context.Context) (*event.Store, error) {
 	return OpenEvents(ctx, p.kinds, EventSource{ProjectDir: p.Dir, Getenv: p.options.Getenv})

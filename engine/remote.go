@@ -52,6 +52,8 @@ type RemoteOptions struct {
 	Repository string
 	// Vars names variables whose values go along.
 	Vars []string
+	// Dry leaves the tree where it is.
+	Dry bool
 }
 
 // Remote makes the runs of a project for other machines.
@@ -96,7 +98,7 @@ func (p *Project) Remote(ctx context.Context, o RemoteOptions) (*Remote, error) 
 	if r.source.ProjectDir, err = filepath.Rel(root, p.Dir); err != nil {
 		return nil, err
 	}
-	r.source.Tree, err = p.pushTree(ctx, root, o.Repository)
+	r.source.Tree, err = p.pushTree(ctx, root, o)
 	return r, err
 }
 
@@ -129,7 +131,8 @@ func within(root, dir string) bool {
 }
 
 // pushTree packs the tree and brings it to a repository.
-func (p *Project) pushTree(ctx context.Context, root, repository string) (string, error) {
+func (p *Project) pushTree(ctx context.Context, root string, o RemoteOptions) (string, error) {
+	repository := o.Repository
 	keys := authn.Keychain(authn.DefaultKeychain)
 	set, err := p.Registries()
 	if err != nil {
@@ -156,6 +159,9 @@ func (p *Project) pushTree(ctx context.Context, root, repository string) (string
 	packed, err := tree.Pack(ctx, root)
 	if err != nil {
 		return "", err
+	}
+	if o.Dry {
+		return packed.Reference(repository)
 	}
 	return packed.Push(ctx, repository, keys)
 }
@@ -213,7 +219,7 @@ func (r *Remote) Begin(ctx context.Context, store *event.Store, job *pipeline.Jo
 	}
 	at, err := store.Append(ctx, job.Run, events...)
 	if err != nil {
-		return fault.Wrap(fault.State, err, "record the run")
+		return Unreachable(fault.Wrap(fault.State, err, "record the run"))
 	}
 	if job.Resumed {
 		if err := first(ctx, store, job.Run, seen, at); err != nil {

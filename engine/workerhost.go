@@ -146,7 +146,7 @@ func (h *WorkerHost) openIn(ctx context.Context, dir string, job pipeline.Job, s
 	recorder.Insist(h.over)
 	recorder.Adopt(job.Run)
 	p, err := open(ctx, h.kinds, Options{
-		Config: filepath.Join(dir, src.Config), Dir: dir, ProjectDir: filepath.Join(dir, src.ProjectDir), Env: job.Environment,
+		Config: filepath.Join(dir, src.Config), Root: dir, Dir: dir, ProjectDir: filepath.Join(dir, src.ProjectDir), Env: job.Environment,
 		Getenv: h.variables(src.Vars), Events: recorder, Parallelism: src.Parallelism, Secrets: h.o.Redactor(),
 	})
 	if err != nil {

@@ -52,6 +52,9 @@ type Answers interface {
 // ErrNoRun: the store has no such run.
 var ErrNoRun = errors.New("no such run")
 
+// ErrUnreachable: the place where events are kept does not answer.
+var ErrUnreachable = errors.New("the record of runs does not answer")
+
 // Options of a store; zero values mean the defaults.
 type StoreOptions struct {
 	// Now is the clock.

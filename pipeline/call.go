@@ -67,7 +67,8 @@ type End struct {
 	// Outcome is "" while the step is not over.
 	Outcome event.Outcome
 	step.Result
-	Withheld []string
+	// Large names outputs that are too large to be handed to another machine.
+	Large []string
 	// Failure is what went wrong: of the step where it is over, else of this
 	// attempt, and another may help.
 	Failure *Failure
@@ -148,7 +149,7 @@ func (r *run) ended(s Step, began time.Time, res step.Result, err error) (End, e
 	if r.unrecorded != nil {
 		return End{}, r.unrecorded
 	}
-	end.Result, end.Withheld = crossing(end.Result)
+	end.Result, end.Large = crossing(end.Result)
 	return end, nil
 }
 

@@ -90,6 +90,8 @@ type Finished struct {
 	step.Result
 	// Withheld names outputs that an earlier process had and did not store.
 	Withheld []string
+	// Large names outputs that were too large to come here.
+	Large []string
 }
 
 // Pipeline is an ordered piece of work.

@@ -35,6 +35,8 @@ type StepResult struct {
 	Sensitive []string
 	// Withheld names outputs that were sensitive in an earlier process.
 	Withheld []string
+	// Large names outputs that were too large to be handed to this machine.
+	Large []string
 }
 
 // Value is an evaluated part of a pipeline.
@@ -330,8 +332,12 @@ func (v *evaluation) step(_ *scope, name string) (any, *evalError) {
 
 func (r StepResult) output(s *scope, step, field string) (any, *evalError) {
 	if slices.Contains(r.Withheld, field) {
-		return nil, lacks("the output %q of step %q was sensitive, so that it was not stored when the run was interrupted", field, step).
+		return nil, lacks("the output %q of step %q was sensitive or large, so that it was not stored when the run was interrupted", field, step).
 			withHint("run the pipeline anew, or read the value where it comes from")
+	}
+	if slices.Contains(r.Large, field) {
+		return nil, lacks("the output %q of step %q is larger than 256 kB, and does not cross to another worker", field, step).
+			withHint("bring it to a store that both steps reach, or keep of it what is needed: outputs: {%s: \"${{ … }}\"}", field)
 	}
 	s.secret = s.secret || slices.Contains(r.Sensitive, field)
 	return member(r.Outputs, field, "the output")

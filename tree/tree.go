@@ -161,18 +161,30 @@ func add(w *tar.Writer, dir, file string) error {
 	return err
 }
 
-// Push brings a tree to a repository, unless it is there, and returns the
-// reference that names its content.
-func (p *Packed) Push(ctx context.Context, repository string, keys authn.Keychain) (string, error) {
-	repo, err := name.NewRepository(repository)
-	if err != nil {
-		return "", fault.Wrap(fault.Config, err, "%q is no repository of a registry", repository)
-	}
-	img, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), artifactType), static.NewLayer(p.data, layerType))
+// Reference is the reference that names the tree's content in a repository,
+// once it is there.
+func (p *Packed) Reference(repository string) (string, error) {
+	repo, img, err := p.image(repository)
 	if err != nil {
 		return "", err
 	}
 	digest, err := img.Digest()
+	return repo.Digest(digest.String()).String(), err
+}
+
+func (p *Packed) image(repository string) (name.Repository, v1.Image, error) {
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		return repo, nil, fault.Wrap(fault.Config, err, "%q is no repository of a registry", repository)
+	}
+	img, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), artifactType), static.NewLayer(p.data, layerType))
+	return repo, img, err
+}
+
+// Push brings a tree to a repository, unless it is there, and returns its
+// reference.
+func (p *Packed) Push(ctx context.Context, repository string, keys authn.Keychain) (string, error) {
+	repo, img, err := p.image(repository)
 	if err != nil {
 		return "", err
 	}
@@ -180,7 +192,7 @@ func (p *Packed) Push(ctx context.Context, repository string, keys authn.Keychai
 	if err := remote.Write(repo.Tag("tree-"+p.digest[:16]), img, remote.WithContext(ctx), remote.WithAuthFromKeychain(keys)); err != nil {
 		return "", fault.Wrap(fault.Provider, err, "push the working tree to %s", repository)
 	}
-	return repo.Digest(digest.String()).String(), nil
+	return p.Reference(repository)
 }
 
 // fetch brings a tree to the folder dir, whole or not at all. Who fetches it

@@ -90,6 +90,12 @@ func (d *driver) explain(err error) error {
 		return err
 	}
 	at := d.pool.Config().ConnConfig
+	var unconnected *pgconn.ConnectError
+	if errors.As(err, &unconnected) {
+		// It says the same of each address and each way to speak TLS.
+		lines := strings.Split(unconnected.Unwrap().Error(), "\n")
+		return fmt.Errorf("%w: PostgreSQL at %s:%d: %s", event.ErrUnreachable, at.Host, at.Port, lines[len(lines)-1])
+	}
 	return fmt.Errorf("the events in PostgreSQL at %s:%d: %w", at.Host, at.Port, err)
 }
 

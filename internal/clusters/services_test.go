@@ -13,10 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/crane"
 
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/internal/clusters"
@@ -100,6 +103,16 @@ func (p *project) start(args ...string) string {
 	p.Helper()
 	out, _ := p.ok(append(args, "--engine", "temporal", "--tree", p.Tree("shop"), "--detach", "--heartbeat", "3s")...)
 	return strings.TrimSpace(out)
+}
+
+// tags are those of a repository of working trees.
+func (p *project) tags(name string) []string {
+	p.Helper()
+	list, err := crane.ListTags(p.Tree(name), crane.Insecure)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return list
 }
 
 // until follows a run until an event that ends the wait.
@@ -410,6 +423,13 @@ pipelines:
 	p.write(pipe + `schedules:
   - {pipeline: drift, env: prod, cron: "* * * * *"}
 `)
+	pushed := p.tags("shop")
+	if out, _ := p.ok("schedules", "apply", "--tree", p.Tree("shop"), "--json", "--dry-run"); !strings.Contains(out, `"nightly"`) || !strings.Contains(out, `"remove"`) || !strings.Contains(out, `"update"`) {
+		t.Errorf("dry: %s", out)
+	}
+	if now := p.tags("shop"); !slices.Equal(pushed, now) {
+		t.Errorf("a dry run pushed: %v, before %v", now, pushed)
+	}
 	if got := apply(); !strings.Contains(got, "{nightly remove}") {
 		t.Errorf("after a removal: %s", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,7 @@ func Run(t *testing.T, run Runner) {
 		{"order", s.order}, {"parallel", s.parallel}, {"failure", s.failure}, {"continue on error", s.continueOnError},
 		{"conditions", s.conditions}, {"broken condition", s.brokenCondition}, {"retry", s.retry}, {"breaker", s.breaker},
 		{"step timeout", s.stepTimeout}, {"pipeline timeout", s.pipelineTimeout}, {"panic and secrets", s.panicAndSecrets},
-		{"outputs", s.outputs}, {"stop", s.stop}, {"resume", s.resume}, {"approved", s.approved}, {"refused", s.refused},
+		{"outputs", s.outputs}, {"large outputs", s.largeOutputs}, {"stop", s.stop}, {"resume", s.resume}, {"approved", s.approved}, {"refused", s.refused},
 		{"approval timeout", s.approvalTimeout}, {"log and publish", s.logAndPublish}, {"nothing", s.nothing},
 	} {
 		t.Run(c.name, c.test)
@@ -292,6 +293,47 @@ b steps/test done x1 needs=a lines=1`)
 			t.Errorf("%s, %v", raw, err)
 		}
 	}
+}
+
+// Outputs that are large together reach who needs them, those of one step and
+// those of many; what is too large by itself may stay behind, if it is named.
+func (s *suite) largeOutputs(t *testing.T) {
+	const each, outs = 240 << 10, 5
+	makes := func(name string) pipeline.Step {
+		return Step(name, func(context.Context, *step.Context) (step.Result, error) {
+			res := step.Result{Outputs: map[string]any{"token": "s3cret " + name, "huge": strings.Repeat("h", 300<<10)}, Sensitive: []string{"token"}}
+			for i := range outs {
+				res.Outputs[fmt.Sprint("o", i)] = strings.Repeat(string(rune('a'+i)), each)
+			}
+			return res, nil
+		})
+	}
+	p := &pipeline.Pipeline{}
+	var names []string
+	for i := range 4 {
+		names = append(names, fmt.Sprint("make", i))
+		p.Steps = append(p.Steps, makes(names[i]))
+	}
+	last := Step("last", Fine, names...)
+	last.Binding = Plain{With: func(v pipeline.View) (json.RawMessage, error) {
+		for _, name := range names {
+			f, _ := v.Finished(name)
+			if _, here := f.Outputs["huge"]; !here && !slices.Contains(f.Large, "huge") {
+				t.Errorf("the huge output of %s is missing, and nobody says why", name)
+			}
+			if f.Outputs["token"] != "s3cret "+name {
+				t.Errorf("the secret of %s is %v", name, f.Outputs["token"])
+			}
+			for i := range outs {
+				if text, _ := f.Outputs[fmt.Sprint("o", i)].(string); text != strings.Repeat(string(rune('a'+i)), each) {
+					t.Errorf("output %d of %s has %d bytes", i, name, len(text))
+				}
+			}
+		}
+		return json.RawMessage("{}"), nil
+	}}
+	p.Steps = append(p.Steps, last)
+	want(t, s.do(t, p, nil), pipeline.Summary{Done: 5}, "", "")
 }
 
 func (s *suite) stop(t *testing.T) {

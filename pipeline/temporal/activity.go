@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -19,7 +20,9 @@ import (
 
 // activities are what a worker does.
 type activities struct {
-	host  pipeline.Host
+	host pipeline.Host
+	// name is the worker's.
+	name  string
 	heart heart
 
 	mu   sync.Mutex
@@ -45,6 +48,25 @@ func fatal(err error) error {
 	}
 	f := pipeline.FailureOf(err)
 	return temporal.NewApplicationErrorWithOptions(f.Message, string(f.Code), temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{f}})
+}
+
+// cannotBegin is the error of an activity whose job this worker cannot open.
+// Where another try may, who follows the run is told, less and less often.
+func (a *activities) cannotBegin(ctx context.Context, run string, err error) error {
+	info := activity.GetInfo(ctx)
+	if n := info.Attempt; isFatal(err) || ctx.Err() != nil || n&(n-1) != 0 {
+		return fatal(err)
+	}
+	store, storeErr := a.host.Store(ctx)
+	if storeErr != nil {
+		return err
+	}
+	f := pipeline.FailureOf(err)
+	_, _ = store.Append(ctx, run, event.Notice{ // the error itself is not lost: the worker's log has it
+		Level: "warning", Hint: f.Hint,
+		Message: fmt.Sprintf("The worker %s cannot begin: %s. It is tried again, here or on another one (attempt %d).", a.name, f.Message, info.Attempt),
+	})
+	return err
 }
 
 func isFatal(err error) bool {
@@ -130,8 +152,8 @@ func (a *activities) End(ctx context.Context, in endInput) error {
 	over := event.RunFinished{Run: in.Job.Run, Done: o.Done, Failed: o.Failed, Skipped: o.Skipped, Took: in.Took, At: time.Now().UTC()}
 	err = o.verdict(in.Pipeline, in.Job.Run).Err()
 	switch {
-	case fault.CodeOf(err) == fault.Interrupted && o.Failed == 0:
-		over.Interrupted = true
+	case o.Left, fault.CodeOf(err) == fault.Interrupted && o.Failed == 0:
+		over.Interrupted = true // and what ended for that is no failure of the run's
 	case err != nil && in.Pipeline != "":
 		over.Error = "pipeline " + in.Pipeline + " failed"
 	case err != nil:
@@ -147,7 +169,7 @@ func (a *activities) Step(ctx context.Context, in stepInput) (stepOutput, error)
 	defer stop()
 	job, err := a.take(working, in.Job)
 	if err != nil {
-		return stepOutput{}, fatal(err)
+		return stepOutput{}, a.cannotBegin(ctx, in.Job.Run, err)
 	}
 	defer a.give(job)
 	store, err := a.host.Store(working)
@@ -163,6 +185,9 @@ func (a *activities) Step(ctx context.Context, in stepInput) (stepOutput, error)
 			return out, nil
 		}
 		in.Asked = in.Asked || p.asked
+	}
+	if err := fetch(working, store, in); err != nil {
+		return stepOutput{}, fatal(err)
 	}
 	call, err := in.call()
 	if err != nil {
@@ -196,7 +221,10 @@ func (in stepInput) call() (pipeline.Call, error) {
 }
 
 func outputOf(end pipeline.End) (stepOutput, error) {
-	f, err := shut(pipeline.Finished{Outcome: end.Outcome, Result: end.Result, Withheld: end.Withheld})
+	f, err := shut(pipeline.Finished{Outcome: end.Outcome, Result: end.Result, Large: end.Large})
+	if len(f.Outputs) > crossLimit {
+		f = f.thin()
+	}
 	return stepOutput{finished: f, Failure: end.Failure, GoOn: end.GoOn, Waiting: end.Waiting}, err
 }
 
@@ -206,7 +234,7 @@ func (a *activities) Change(ctx context.Context, in applyInput) (applyOutput, er
 	defer stop()
 	job, err := a.take(working, in.Job)
 	if err != nil {
-		return applyOutput{}, fatal(err)
+		return applyOutput{}, a.cannotBegin(ctx, in.Job.Run, err)
 	}
 	defer a.give(job)
 	// To cancel is to let what runs finish; only who leaves cuts it off.

@@ -4,6 +4,7 @@ package temporal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -61,6 +62,8 @@ type run struct {
 	world *pipelinetest.World
 	pipe  *pipeline.Pipeline
 	host  *worlds
+	// environment is what the run changes; "" is the suite's.
+	environment string
 }
 
 func newRun(t *testing.T, name string, steps ...pipeline.Step) *run {
@@ -73,7 +76,9 @@ func newRun(t *testing.T, name string, steps ...pipeline.Step) *run {
 
 func (r *run) start() {
 	r.t.Helper()
-	if err := r.Start(r.t.Context(), jobOf(r.pipe, r.world), r.pipe.Spec(), pipeline.StartOptions{Heartbeat: 5 * time.Second}); err != nil {
+	job := jobOf(r.pipe, r.world)
+	job.Environment = cmp.Or(r.environment, job.Environment)
+	if err := r.Start(r.t.Context(), job, r.pipe.Spec(), pipeline.StartOptions{Heartbeat: 5 * time.Second}); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -65,7 +65,10 @@ func (c *cluster) failed(err error) error {
 	case secure(c.o) && slices.ContainsFunc(brokenOff, func(sign string) bool { return strings.Contains(text, sign) }):
 		return f.WithHint("--tls-ca is the authority of its certificate and --tls-server-name the name in it; --tls-cert and --tls-key are this side's")
 	}
-	return f.WithHint("what runs there waits and goes on when it is back; without --engine temporal wfctl works from here")
+	if strings.Contains(err.Error(), "exceeds") && strings.Contains(err.Error(), "limit") {
+		return f.WithHint("what a run begins with, its inputs and what --pass-env names, may be 2 MB: bring larger things to a store and pass where they are")
+	}
+	return f.WithHint("is that its address? --address or TEMPORAL_ADDRESS names it. Where it is down, what runs there waits and goes on when it is back; without --engine temporal wfctl works from here")
 }
 
 // brokenOff are the signs that two sides could not agree on TLS: one that
@@ -158,6 +161,7 @@ func inputOf(job pipeline.Job, spec *pipeline.Spec, o pipeline.StartOptions) (ru
 		}
 		in.Done[name] = done
 	}
+	fit(in.Done)
 	return in, nil
 }
 

@@ -77,10 +77,14 @@ type finished struct {
 	Outputs   json.RawMessage `json:"outputs,omitempty"`
 	Sensitive []string        `json:"sensitive,omitempty"`
 	Withheld  []string        `json:"withheld,omitempty"`
+	Large     []string        `json:"large,omitempty"`
+	// Recorded: the outputs that are not sensitive are in the record alone,
+	// they are too many to cross.
+	Recorded bool `json:"recorded,omitempty"`
 }
 
 func (f finished) open() (pipeline.Finished, error) {
-	out := pipeline.Finished{Outcome: f.Outcome, Withheld: f.Withheld, Result: step.Result{Sensitive: f.Sensitive}}
+	out := pipeline.Finished{Outcome: f.Outcome, Withheld: f.Withheld, Large: f.Large, Result: step.Result{Sensitive: f.Sensitive}}
 	if len(f.Outputs) == 0 {
 		return out, nil
 	}
@@ -100,7 +104,7 @@ func (f finished) open() (pipeline.Finished, error) {
 }
 
 func shut(f pipeline.Finished) (finished, error) {
-	out := finished{Outcome: f.Outcome, Sensitive: f.Sensitive, Withheld: f.Withheld}
+	out := finished{Outcome: f.Outcome, Sensitive: f.Sensitive, Withheld: f.Withheld, Large: f.Large}
 	if len(f.Outputs) == 0 {
 		return out, nil
 	}

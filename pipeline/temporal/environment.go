@@ -64,7 +64,10 @@ func runEnvironment(ctx workflow.Context, s queueState) error {
 		for q.drain(enter, leave) {
 			turns++
 		}
-		q.grant(ctx)
+		if q.grant(ctx) && workflow.GetVersion(ctx, drainChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+			first = false
+			continue // meanwhile others may have come, who must not be left behind
+		}
 		switch {
 		case q.Holder == nil && !first:
 			return nil
@@ -107,15 +110,22 @@ func (q *queue) leave(t ticket) {
 	q.Waiting = slices.DeleteFunc(q.Waiting, t.is)
 }
 
-// grant gives the environment to the first who waits and is still there.
-func (q *queue) grant(ctx workflow.Context) {
+// drainChange is when the queue began to look again who has come while it told
+// somebody of his turn, before it ends or begins a new history.
+const drainChange = "drain"
+
+// grant gives the environment to the first who waits and is still there. It
+// tells whether it took any time.
+func (q *queue) grant(ctx workflow.Context) (waited bool) {
 	for q.Holder == nil && len(q.Waiting) > 0 {
 		t := q.Waiting[0]
 		q.Waiting = q.Waiting[1:]
+		waited = true
 		if workflow.SignalExternalWorkflow(ctx, WorkflowID(t.Run), "", grantedSignal, t.N).Get(ctx, nil) == nil {
 			q.Holder = &t
 		}
 	}
+	return waited
 }
 
 // wait waits for a signal. A holder that others wait for may have been ended
@@ -183,12 +193,36 @@ func (l *lease) take(ctx workflow.Context, told func()) bool {
 	if ok, err := workflow.AwaitWithTimeout(ctx, patience, mine); err == nil && !ok {
 		told()
 	}
-	l.held = workflow.Await(ctx, mine) == nil
+	l.held = l.await(ctx, mine, t)
 	if !l.held {
 		l.busy, l.held = false, true // so that it leaves the queue
 		l.give(ctx)
 	}
 	return l.held
+}
+
+// lineUpChange is when waiting runs began to line up again and again.
+const lineUpChange = "line-up"
+
+// lineUp is how often a run that waits says again that it does: a queue that
+// an operator ended is made anew by the first who does.
+const lineUp = 5 * time.Minute
+
+// await waits until the environment is this run's; false where the run was told
+// to leave.
+func (l *lease) await(ctx workflow.Context, mine func() bool, t leaseInput) bool {
+	if workflow.GetVersion(ctx, lineUpChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return workflow.Await(ctx, mine) == nil
+	}
+	for {
+		come, err := workflow.AwaitWithTimeout(ctx, lineUp, mine)
+		if err != nil || come {
+			return err == nil
+		}
+		if workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, short(ctx)), enterActivity, t).Get(ctx, nil) != nil {
+			return false
+		}
+	}
 }
 
 // patience is how long a run waits for its environment before it says so.

@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/gocodealone/wfctl/event"
@@ -21,12 +22,18 @@ type relay struct {
 // lookEvery is how often a relay looks.
 const lookEvery = time.Second
 
-// run looks until ctx ends.
+// run looks until ctx ends. That the record does not answer is said once, and
+// that it does again.
 func (r *relay) run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	away := false
 	for {
-		r.look(ctx)
+		err := r.look(ctx)
+		if failed := err != nil && ctx.Err() == nil; failed != away {
+			away = failed
+			r.say(err)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -35,15 +42,25 @@ func (r *relay) run(ctx context.Context) {
 	}
 }
 
+func (r *relay) say(err error) {
+	switch {
+	case r.cluster.o.Log == nil:
+	case err != nil:
+		_, _ = fmt.Fprintf(r.cluster.o.Log, "wfctl: %v. What happens is kept until it answers; no step is over before.\n", err)
+	default:
+		_, _ = fmt.Fprintln(r.cluster.o.Log, "wfctl: the record of runs answers again")
+	}
+}
+
 // look passes on what is new. What fails is tried again at the next look.
-func (r *relay) look(ctx context.Context) {
+func (r *relay) look(ctx context.Context) error {
 	store, err := r.host.Store(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	open, err := store.Answered(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	for run, n := range open {
 		if r.told[run] < n && r.pass(ctx, store, run) {
@@ -55,6 +72,7 @@ func (r *relay) look(ctx context.Context) {
 			delete(r.told, run)
 		}
 	}
+	return nil
 }
 
 // pass tells a run of the answers beyond those that it was told of.

@@ -2,12 +2,15 @@ package temporal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"strings"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
@@ -42,7 +45,9 @@ func scheduledRun(ctx workflow.Context) string {
 
 func schedulePrefix(project string) string { return "wfctl-schedule-" + project + "/" }
 
-// The memo of a schedule; it is sealed.
+// The memo of what a schedule starts; it is sealed. An update replaces it
+// together with all else, which it does not with the schedule's own, where
+// earlier versions kept it.
 const (
 	memoDigest = "digest"
 	memoCron   = "cron"
@@ -68,50 +73,70 @@ func (c *cluster) Schedules(ctx context.Context, project string) ([]pipeline.Sch
 		if !ours {
 			continue
 		}
-		s := pipeline.ScheduleState{Name: name, Paused: e.Paused, Digest: memo(data, e, memoDigest), Cron: memo(data, e, memoCron)}
-		if len(e.NextActionTimes) > 0 {
-			s.Next = e.NextActionTimes[0]
+		d, err := c.client.ScheduleClient().GetHandle(ctx, e.ID).Describe(ctx)
+		if isGone(err) {
+			continue // the list is behind the times by seconds
 		}
-		list = append(list, s)
+		if err != nil {
+			return nil, c.failed(err)
+		}
+		list = append(list, stateOf(data, name, d))
 	}
 	return list, nil
 }
 
-// memo reads a text of a schedule's memo; "" where it cannot.
-func memo(data converter.DataConverter, e *client.ScheduleListEntry, field string) string {
-	var text string
-	p, ok := e.Memo.GetFields()[field]
-	if !ok || data.FromPayload(p, &text) != nil {
-		return ""
+func stateOf(data converter.DataConverter, name string, d *client.ScheduleDescription) pipeline.ScheduleState {
+	s := pipeline.ScheduleState{Name: name, Paused: d.Schedule.State != nil && d.Schedule.State.Paused}
+	if len(d.Info.NextActionTimes) > 0 {
+		s.Next = d.Info.NextActionTimes[0]
 	}
-	return text
+	memo := func(field string) (text string) {
+		if action, ok := d.Schedule.Action.(*client.ScheduleWorkflowAction); ok {
+			if p, ok := action.Memo[field].(*commonpb.Payload); ok && data.FromPayload(p, &text) == nil {
+				return text
+			}
+		}
+		if p, ok := d.Memo.GetFields()[field]; !ok || data.FromPayload(p, &text) != nil {
+			return ""
+		}
+		return text
+	}
+	s.Digest, s.Cron = memo(memoDigest), memo(memoCron)
+	return s
 }
 
-// SetSchedule implements pipeline.Cluster. A schedule that is there is made
-// anew: what it was last time counts for nothing, but that it is paused.
+// SetSchedule implements pipeline.Cluster. One that is there is changed in one
+// go: if Temporal refuses that, it stays as it was.
 func (c *cluster) SetSchedule(ctx context.Context, s pipeline.Schedule) error {
 	in, err := inputOf(s.Job, s.Spec, s.Options)
 	if err != nil {
 		return err
 	}
 	id := schedulePrefix(s.Project) + s.Name
-	paused := false
-	handle := c.client.ScheduleClient().GetHandle(ctx, id)
-	if d, err := handle.Describe(ctx); err == nil {
-		paused = d.Schedule.State != nil && d.Schedule.State.Paused
-		if err := handle.Delete(ctx); err != nil && !isGone(err) {
-			return c.failed(err)
-		}
-	} else if !isGone(err) {
-		return c.failed(err)
+	want := client.ScheduleOptions{
+		ID: id, Spec: client.ScheduleSpec{CronExpressions: []string{s.Cron}}, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: catchUp,
+		Action: &client.ScheduleWorkflowAction{
+			ID: id, Workflow: scheduleWorkflow, Args: []any{in}, TaskQueue: c.o.Queue,
+			Memo: map[string]any{memoDigest: s.Digest, memoCron: s.Cron},
+		},
 	}
-	_, err = c.client.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID: id, Spec: client.ScheduleSpec{CronExpressions: []string{s.Cron}}, Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP,
-		CatchupWindow: catchUp, Paused: paused, Memo: map[string]any{memoDigest: s.Digest, memoCron: s.Cron},
-		Action: &client.ScheduleWorkflowAction{ID: id, Workflow: scheduleWorkflow, Args: []any{in}, TaskQueue: c.o.Queue},
+	err = c.client.ScheduleClient().GetHandle(ctx, id).Update(ctx, client.ScheduleUpdateOptions{
+		DoUpdate: func(was client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+			next := was.Description.Schedule // it stays paused, if it is
+			next.Action, next.Spec = want.Action, &want.Spec
+			next.Policy = &client.SchedulePolicies{Overlap: want.Overlap, CatchupWindow: want.CatchupWindow}
+			return &client.ScheduleUpdate{Schedule: &next}, nil
+		},
 	})
-	if err != nil {
+	if isGone(err) {
+		_, err = c.client.ScheduleClient().Create(ctx, want)
+	}
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case errors.As(err, &invalid):
 		return fault.Wrap(fault.Config, err, "make the schedule %q", s.Name).WithHint("cron is five fields: minute, hour, day, month, weekday")
+	case err != nil:
+		return c.failed(err)
 	}
 	return nil
 }

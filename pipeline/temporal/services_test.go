@@ -53,19 +53,19 @@ func TestSuiteOnServer(t *testing.T) {
 		if err := <-worked; err != nil {
 			t.Error(err)
 		}
-		record(t, c, job.Run)
+		record(t, c, WorkflowID(job.Run), filepath.Base(t.Name()))
 		return summary, err
 	})
 }
 
-// record keeps a run's history, unsealed and as JSON, for TestReplay.
-func record(t *testing.T, c *cluster, run string) {
+// record keeps a workflow's history as JSON, for TestReplay.
+func record(t *testing.T, c *cluster, id, name string) {
 	dir := os.Getenv("WFCTL_RECORD")
 	if dir == "" || strings.Contains(t.Name(), "panic") { // a stack would show this machine's paths
 		return
 	}
 	var h historypb.History
-	for it := c.client.GetWorkflowHistory(t.Context(), WorkflowID(run), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+	for it := c.client.GetWorkflowHistory(t.Context(), id, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
 		e, err := it.Next()
 		if err != nil {
 			t.Fatal(err)
@@ -74,7 +74,7 @@ func record(t *testing.T, c *cluster, run string) {
 	}
 	raw, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(&h)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, filepath.Base(t.Name())+".json"), raw, 0o600)
+		err = os.WriteFile(filepath.Join(dir, name+".json"), raw, 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	}
 	defer own.Close()
 	c.warn(ctx)
-	a := &activities{host: host, heart: heart{record: c.heartbeat, fence: c.fence}}
+	a := &activities{host: host, name: c.o.Identity, heart: heart{record: c.heartbeat, fence: c.fence}}
 	defer a.close()
 	failed := make(chan error, 1)
 	options := worker.Options{
@@ -96,7 +96,7 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	beside.Go(func() { (&relay{cluster: c, host: host, told: map[string]int{}}).run(aside) })
 	beside.Go(func() { (&settler{cluster: c, host: host}).run(aside) })
 	defer func() { rest(); beside.Wait() }()
-	status := &health{cluster: c, missing: missing, ready: true}
+	status := &health{cluster: c, missing: missing, host: host, ready: true}
 	serving, err := c.serve(ctx, status, o)
 	if err != nil {
 		w.Stop()

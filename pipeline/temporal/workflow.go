@@ -288,6 +288,9 @@ func nearest(limits []pipeline.Limit) (first pipeline.Limit, ok bool) {
 // whether the step is over.
 func (t *tries) attempt(ctx workflow.Context, n int, final bool, pause time.Duration) (stepOutput, bool) {
 	in := stepInput{Job: t.in.Job, Step: t.spec.Name, Attempt: n, Last: final, Pause: pause, Failed: len(t.out.Failures) > 0, Finished: t.needed()}
+	if size := fit(in.Finished); size > crossLimit {
+		return t.fail(ctx, t.tooMuch(size)), true
+	}
 	for {
 		seen := t.answers[t.spec.Name]
 		end, err := t.changing(ctx, in)
@@ -336,6 +339,16 @@ func (t *tries) needed() map[string]finished {
 		}
 	}
 	return list
+}
+
+// tooMuch is the failure of a step that needs more than can cross: secrets, for
+// all else waits in the record.
+func (t *tries) tooMuch(size int) *pipeline.Failure {
+	return &pipeline.Failure{
+		Code:    fault.Config,
+		Message: fmt.Sprintf("step %q needs %d kB of sensitive outputs of others, and %d kB cross to a worker", t.spec.Name, size>>10, crossLimit>>10),
+		Hint:    "have it read them where they come from, or let it need less",
+	}
 }
 
 // lateness is how long after its limit a step is cut off that did not end by
@@ -416,6 +429,9 @@ func (t *tries) await(ctx workflow.Context, seen int) *pipeline.Failure {
 func (t *tries) fail(ctx workflow.Context, why *pipeline.Failure) stepOutput {
 	free, _ := workflow.NewDisconnectedContext(ctx)
 	in := stepInput{Job: t.in.Job, Step: t.spec.Name, Attempt: 1, Last: true, Failed: len(t.out.Failures) > 0, Finished: t.needed(), Fault: why}
+	if fit(in.Finished) > crossLimit {
+		in.Finished = nil // whatever its condition to go on says of them
+	}
 	var end stepOutput
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, work(t.in.Heartbeat)), stepActivity, in).Get(free, &end)
 	if err != nil {

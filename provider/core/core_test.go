@@ -443,7 +443,7 @@ func FuzzStdout(f *testing.F) {
 func child() {
 	p := New()
 	_, _ = p.Configure(context.Background(), &sdk.ConfigureRequest{BaseDir: os.Getenv("CORE_TEST_CHILD")})
-	_, err := p.Create(context.Background(), &sdk.CreateRequest{Type: TypeCommand, Config: config(object{"create": sh("echo $$ >&2; exec sleep 60")})},
+	_, err := p.Create(context.Background(), &sdk.CreateRequest{Type: TypeCommand, Config: config(object{"create": sh("sleep 60 & echo $$ $! >&2; wait")})},
 		&recorder{onLog: func(line string) { fmt.Println(line) }})
 	fmt.Fprintln(os.Stderr, err)
 }

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"io"
 	"os/exec"
-	"time"
 
+	"github.com/gocodealone/wfctl/internal/procgroup"
 	"github.com/gocodealone/wfctl/sdk"
 	"github.com/gocodealone/wfctl/secret"
 )
@@ -54,42 +54,17 @@ func (k *call) start(ctx context.Context, argv []string, stdout, stderr io.Write
 	cmd.Dir, cmd.Env = k.dir, k.env
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = k.linger
-	group, err := startGroup(cmd)
-	if err != nil {
-		return -1, err
-	}
-	defer group.close()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case err = <-ended:
-	case <-ctx.Done():
-		k.end(group, ended)
-		return -1, ctx.Err()
-	}
+	err := procgroup.Run(ctx, cmd, k.grace)
 	var exit *exec.ExitError
 	switch {
+	case errors.Is(err, procgroup.ErrStopped):
+		return -1, ctx.Err()
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return 0, nil
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
 		return exit.ExitCode(), nil
 	}
 	return -1, err // ended by a signal
-}
-
-// end stops a process group that was cancelled and waits until it is gone.
-func (k *call) end(group *processGroup, ended <-chan error) {
-	group.terminate()
-	timer := time.NewTimer(k.grace)
-	defer timer.Stop()
-	select {
-	case <-ended: //nolint:errcheck // it was cancelled
-		group.kill() // what the command left behind in its group
-		return
-	case <-timer.C:
-	}
-	group.kill()
-	<-ended //nolint:errcheck // it was cancelled
 }
 
 // stdout tells outputs from chatter: what begins with a brace is an object

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/procgroup"
 	"github.com/gocodealone/wfctl/step"
 )
 
@@ -125,19 +126,18 @@ func (p *program) Run(ctx context.Context, c *step.Context) (step.Result, error)
 				WithHint("pass it in `env`, and let the program read it from there")
 		}
 	}
-	cmd := exec.CommandContext(ctx, p.argv[0], p.argv[1:]...)
+	cmd := exec.Command(p.argv[0], p.argv[1:]...) //nolint:gosec,noctx // the user's own program; procgroup stops it
 	cmd.Dir = filepath.Join(c.Dir, filepath.FromSlash(p.Dir))
 	cmd.Env = p.environ()
 	cmd.Stdin = strings.NewReader(p.Stdin)
-	ownGroup(cmd)
 	cmd.WaitDelay = grace
 	out, errs := newLines(c, p.JSON), newLines(c, false)
 	cmd.Stdout, cmd.Stderr = out, errs
-	err := cmd.Run()
+	err := procgroup.Run(ctx, cmd, grace)
 	out.close()
 	errs.close()
 	code := cmd.ProcessState.ExitCode() // -1 for nil and where a signal ended it
-	if code >= 0 && slices.Contains(p.ExitCodes, code) {
+	if code >= 0 && slices.Contains(p.ExitCodes, code) && !errors.Is(err, procgroup.ErrStopped) {
 		err = nil
 	}
 	if err != nil {
@@ -147,7 +147,7 @@ func (p *program) Run(ctx context.Context, c *step.Context) (step.Result, error)
 }
 
 func (p *program) failed(ctx context.Context, err error, code int, tails ...[]string) error {
-	if ctx.Err() != nil {
+	if errors.Is(err, procgroup.ErrStopped) {
 		return fmt.Errorf("%s was stopped: %w", p.argv[0], context.Cause(ctx))
 	}
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {

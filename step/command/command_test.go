@@ -3,12 +3,15 @@ package command_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
@@ -20,7 +23,7 @@ import (
 func TestMain(m *testing.M) {
 	switch os.Getenv("PROGRAM") {
 	case "":
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	case "echo":
 		_, _ = os.Stdout.WriteString(os.Getenv("TEXT") + "\n")
 		_, _ = os.Stderr.WriteString("to the side\n")
@@ -33,7 +36,25 @@ func TestMain(m *testing.M) {
 		_, _ = os.Stdout.WriteString(strings.Join(os.Environ(), "\n"))
 	case "hang":
 		<-make(chan struct{})
+	case "worker":
+		worker()
 	}
+}
+
+// worker runs two steps at once, which print the numbers of two processes
+// each, and waits to be killed.
+func worker() {
+	s, err := command.Kind().Prepare(json.RawMessage(`{"run": "sleep 300 & echo $$ $!; wait", "shell": "sh"}`))
+	if err != nil {
+		panic(err)
+	}
+	for range 2 {
+		go func() {
+			_, err := s.Run(context.Background(), &step.Context{Name: "c", Self: event.SinkFunc(func(e event.Event) { fmt.Println(e.(event.NodeLog).Line) })})
+			panic(err)
+		}()
+	}
+	select {}
 }
 
 type options map[string]any

@@ -1,10 +1,13 @@
 package golang_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +97,35 @@ func TestEndsWithTheContext(t *testing.T) {
 	_, err := workers(t).Call(ctx, golang.Call{ID: "c.go", Text: head + "for { }; return nil, nil }", Timeout: time.Minute, Memory: 64 << 20})
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// A worker whose host was killed ends in the middle of a component.
+func TestEndsWithItsHost(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "worker") //nolint:gosec // this test itself
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ask := map[string]any{"id": "c.go", "text": head + `fmt.Println("at work"); for { }; return nil, nil }`, "memory": 64 << 20}
+	if err := json.NewEncoder(in).Encode(ask); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); !strings.Contains(line, "at work") {
+		t.Fatal(line, err)
+	}
+	_ = in.Close()
+	timer := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ran on: %v", err)
 	}
 }
 

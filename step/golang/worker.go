@@ -42,10 +42,32 @@ type failure struct {
 const outOfMemory = 77
 
 // Serve is the worker's side: it runs components that the host sends until
-// its input ends, which it does when the host does.
+// its input ends, which it does when the host does, however that ends. It
+// returns then also while a component runs; the end of the process ends that.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	s := &server{enc: json.NewEncoder(out)}
 	s.registry = NewRegistry(&logWriter{server: s}, 1)
+	asked, ended := make(chan request), make(chan error, 1)
+	go func() { ended <- read(in, asked) }()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case req := <-asked:
+			answer := make(chan response, 1)
+			go func() { answer <- s.handle(ctx, req) }()
+			select {
+			case err := <-ended:
+				return err
+			case r := <-answer:
+				s.answer(r)
+			}
+		}
+	}
+}
+
+// read passes on what the host asks.
+func read(in io.Reader, asked chan<- request) error {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -59,7 +81,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		if err := json.Unmarshal(line, &req); err != nil {
 			return fault.Wrap(fault.Internal, err, "read what the host asks")
 		}
-		s.answer(s.handle(ctx, req))
+		asked <- req
 	}
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package core
 
 import (
@@ -12,7 +14,8 @@ import (
 	"time"
 )
 
-// A command dies with wfctl, however that dies: recovery does not wait for it.
+// A command dies with wfctl and takes along what it started, however wfctl
+// dies: recovery does not wait for it.
 func TestCommandDiesWithItsHost(t *testing.T) {
 	host := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test itself
 	host.Env = append(os.Environ(), "CORE_TEST_CHILD="+t.TempDir())
@@ -27,14 +30,25 @@ func TestCommandDiesWithItsHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := host.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = host.Wait()
+	pids := strings.Fields(line)
+	if len(pids) != 2 {
+		t.Fatalf("the command said %q", line)
+	}
+	for _, word := range pids {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone(t, pid)
+	}
+}
+
+func gone(t *testing.T, pid int) {
+	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for alive(pid) {
 		if time.Now().After(deadline) {
