@@ -18,7 +18,7 @@ import (
 func (a *App) workerCommand() *cobra.Command {
 	f := clusterFlags{}
 	o := pipeline.WorkerOptions{}
-	var kept string
+	var trees treeFlags
 	cmd := &cobra.Command{
 		Use: "worker", Short: "Work on the runs of a team, from Temporal", Args: cobra.NoArgs,
 		Long: `Take runs from a queue of Temporal and work on their steps and changes, until
@@ -26,6 +26,10 @@ SIGTERM: then nothing new is taken, and what runs may end (--drain). Then, or at
 a second SIGTERM, what still runs is left to other workers. A worker
 that dies is noticed within the heartbeat of what it was at, and another goes
 on by the journal. Any number of workers share a queue.
+
+It fetches the working tree of each run once and keeps it for as long as it is
+used, and for --keep-trees after that. Workers of one machine may share a
+--work-dir: none removes what another one uses.
 
 It records in the database that WFCTL_EVENTS names, and has the credentials of
 the platforms in its environment. --listen serves /healthz, /readyz and
@@ -35,7 +39,7 @@ Exit status: 0 drained; 1 failed; 2 wrong usage; 70 it ended itself, so that
 nothing is done twice.`,
 		Example: "  wfctl worker --engine temporal --address temporal.internal:7233 --namespace deploy --task-queue wfctl\n" +
 			"  wfctl worker --engine temporal --steps 20 --listen :9090",
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context(), f, o, kept) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context(), f, o, trees) },
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.engine, "engine", engineTemporal, "where the runs come from: `temporal`")
@@ -43,12 +47,19 @@ nothing is done twice.`,
 	fs.IntVar(&o.Runs, "runs", 50, "how many runs it decides about at once")
 	fs.DurationVar(&o.Drain, "drain", 10*time.Minute, "how long what runs may take to end after SIGTERM")
 	fs.StringVar(&o.Listen, "listen", "", "the `ADDRESS` of health and figures (default: none)")
-	fs.StringVar(&kept, "work-dir", "", "the `DIR` for working trees (default: in the user's cache)")
+	fs.StringVar(&trees.dir, "work-dir", "", "the `DIR` for working trees (default: in the user's cache)")
+	fs.DurationVar(&trees.keep, "keep-trees", 24*time.Hour, "how long a working tree is kept that no run uses")
 	f.register(cmd)
 	return cmd
 }
 
-func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions, kept string) (err error) {
+// treeFlags say what becomes of the working trees that a worker fetches.
+type treeFlags struct {
+	dir  string
+	keep time.Duration
+}
+
+func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions, trees treeFlags) (err error) {
 	if local, err := f.local(); err != nil || local {
 		return errors.Join(err, fault.New(fault.Usage, "a worker works for an engine that is not this process").WithHint("--engine temporal"))
 	}
@@ -58,7 +69,10 @@ func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions
 	if o.Drain < 0 {
 		return fault.New(fault.Usage, "what runs cannot end before SIGTERM").WithHint("--drain 10m; 0s gives what runs to others at once")
 	}
-	if kept, err = a.workDir(kept); err != nil {
+	if trees.keep < 0 {
+		return fault.New(fault.Usage, "--keep-trees is a time that passes: %s is none", trees.keep).WithHint("--keep-trees 24h; 0 removes a tree soon after its last run")
+	}
+	if trees.dir, err = a.workDir(trees.dir); err != nil {
 		return err
 	}
 	c, err := a.cluster(ctx, &f)
@@ -66,7 +80,10 @@ func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions
 		return err
 	}
 	defer c.Close()
-	host := engine.NewWorkerHost(a.Kinds, engine.WorkerHostOptions{Dir: kept, Getenv: a.Getenv, Redactor: a.jobRedactor})
+	host := engine.NewWorkerHost(a.Kinds, engine.WorkerHostOptions{
+		Dir: trees.dir, Getenv: a.Getenv, Redactor: a.jobRedactor, KeepTrees: trees.keep,
+		Warn: func(err error) { a.say("Warning: %s", err) },
+	})
 	defer func() { err = errors.Join(err, host.Close()) }()
 	o.Ready = func(address string) {
 		a.say("The worker takes work. End it with SIGTERM: it then finishes what runs.")

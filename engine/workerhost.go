@@ -2,12 +2,15 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -26,7 +29,9 @@ import (
 type WorkerHost struct {
 	kinds Kinds
 	o     WorkerHostOptions
+	trees *tree.Cache
 	over  chan struct{}
+	swept sync.WaitGroup
 
 	mu    sync.Mutex
 	store *event.Store
@@ -41,16 +46,48 @@ type WorkerHostOptions struct {
 	// Redactor makes what masks the secrets of one run, knowing those of this
 	// process.
 	Redactor func() *secret.Redactor
+	// KeepTrees is how long a working tree is kept that nobody uses.
+	KeepTrees time.Duration
+	// Warn is told what keeps a tree from being removed. The worker goes on.
+	Warn func(error)
 }
 
-// NewWorkerHost makes a host; close it when the worker has ended.
+// NewWorkerHost makes a host; close it when the worker has ended. Until then it
+// removes working trees that nobody uses, now and from time to time.
 func NewWorkerHost(kinds Kinds, o WorkerHostOptions) *WorkerHost {
-	return &WorkerHost{kinds: kinds, o: o, over: make(chan struct{})}
+	h := &WorkerHost{kinds: kinds, o: o, over: make(chan struct{})}
+	h.trees = &tree.Cache{Dir: filepath.Join(o.Dir, "trees"), Keys: authn.DefaultKeychain}
+	h.swept.Go(h.sweep)
+	return h
+}
+
+// sweep removes trees until the host is closed: often enough that none stays for
+// much longer than it is to be kept.
+func (h *WorkerHost) sweep() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	h.swept.Go(func() {
+		<-h.over
+		cancel()
+	})
+	tick := time.NewTicker(min(max(h.o.KeepTrees/4, time.Minute), time.Hour))
+	defer tick.Stop()
+	for {
+		if _, err := h.trees.Sweep(ctx, h.o.KeepTrees); err != nil && ctx.Err() == nil {
+			h.o.Warn(err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Close ends what the host holds open.
 func (h *WorkerHost) Close() error {
 	close(h.over)
+	h.swept.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.store == nil {
@@ -87,10 +124,21 @@ func (h *WorkerHost) Open(ctx context.Context, job pipeline.Job) (*pipeline.Open
 	if err != nil {
 		return nil, err
 	}
-	dir, err := tree.Fetch(ctx, src.Tree, filepath.Join(h.o.Dir, "trees"), authn.DefaultKeychain)
+	used, err := h.trees.Open(ctx, src.Tree)
 	if err != nil {
 		return nil, err
 	}
+	opened, err := h.openIn(ctx, used.Dir, job, src, store)
+	if err != nil {
+		return nil, errors.Join(err, used.Close())
+	}
+	end := opened.Close
+	opened.Close = func(ctx context.Context) error { return errors.Join(end(ctx), used.Close()) }
+	return opened, nil
+}
+
+// openIn opens a job in its working tree.
+func (h *WorkerHost) openIn(ctx context.Context, dir string, job pipeline.Job, src jobSource, store *event.Store) (*pipeline.Opened, error) {
 	if err := h.share(filepath.Join(dir, src.ProjectDir), job.Project); err != nil {
 		return nil, err
 	}
@@ -158,16 +206,28 @@ func (h *WorkerHost) share(projectDir, project string) error {
 		return fault.Wrap(fault.Environment, err, "make the project's folder")
 	}
 	link := filepath.Join(projectDir, ".wfctl")
-	tmp := fmt.Sprintf("%s.%d", link, os.Getpid())
+	err := os.Symlink(kept, link)
+	if errors.Is(err, fs.ErrExist) {
+		err = relink(kept, link)
+	}
+	if err != nil {
+		return fault.Wrap(fault.Environment, err, "link the project's folder")
+	}
+	return nil
+}
+
+// relink has a link lead somewhere, at every moment: other jobs may be at work in
+// the same tree. What it takes for that lies outside of the tree.
+func relink(kept, link string) error {
 	if to, err := os.Readlink(link); err == nil && to == kept {
 		return nil
 	}
-	_ = os.Remove(tmp) // of a process that was killed
+	tmp := kept + "." + rand.Text()
 	if err := os.Symlink(kept, tmp); err != nil {
-		return fault.Wrap(fault.Environment, err, "link the project's folder")
+		return err
 	}
 	if err := os.Rename(tmp, link); err != nil {
-		return fault.Wrap(fault.Environment, err, "link the project's folder")
+		return errors.Join(err, os.Remove(tmp))
 	}
 	return nil
 }

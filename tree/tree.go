@@ -1,7 +1,8 @@
 // Package tree brings a project's working tree to other machines: as one OCI
-// artifact in a registry, named by its content, fetched once per machine. It
-// knows no configuration, and takes no file along that could hold secrets or
-// that only this machine has a use for.
+// artifact in a registry, named by its content, fetched once per machine and
+// kept there for as long as it is used, and a while. It knows no configuration,
+// and takes no file along that could hold secrets or that only this machine has
+// a use for.
 package tree
 
 import (
@@ -194,39 +195,29 @@ func (p *Packed) Push(ctx context.Context, repository string, keys authn.Keychai
 	return p.Reference(repository)
 }
 
-// Fetch brings a tree to a folder below cache and returns the folder; it asks
-// nobody for one that is there.
-func Fetch(ctx context.Context, reference, cache string, keys authn.Keychain) (string, error) {
-	ref, err := name.NewDigest(reference)
+// fetch brings a tree to the folder dir, whole or not at all. Who fetches it
+// holds its lock: without that, what is on its way is removed.
+func fetch(ctx context.Context, ref name.Digest, dir string, keys authn.Keychain) error {
+	cache, base := filepath.Split(dir)
+	tmp, err := os.MkdirTemp(cache, base+fetchEnd)
 	if err != nil {
-		return "", fault.Wrap(fault.Config, err, "%q names no working tree", reference)
-	}
-	dir := filepath.Join(cache, strings.ReplaceAll(ref.DigestStr(), ":", "-"))
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(cache, 0o700); err != nil {
-		return "", fault.Wrap(fault.Environment, err, "make the folder of working trees")
-	}
-	tmp, err := os.MkdirTemp(cache, "fetch-*")
-	if err != nil {
-		return "", fault.Wrap(fault.Environment, err, "make the folder of working trees")
+		return fault.Wrap(fault.Environment, err, "make the folder of the working tree")
 	}
 	defer os.RemoveAll(tmp) //nolint:errcheck // it has moved, or is worth nothing
 	img, err := remote.Image(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(keys))
 	if err != nil {
-		return "", fault.Wrap(fault.Provider, err, "fetch the working tree %s", reference)
+		return fault.Wrap(fault.Provider, err, "fetch the working tree %s", ref)
 	}
 	if err := unpack(img, tmp); err != nil {
-		return "", fault.Wrap(fault.Integrity, err, "unpack the working tree %s", reference)
+		return fault.Wrap(fault.Integrity, err, "unpack the working tree %s", ref)
 	}
 	if err := os.Rename(tmp, dir); err != nil {
 		if _, there := os.Stat(dir); there == nil {
-			return dir, nil // another process was faster
+			return nil // another process was faster
 		}
-		return "", fault.Wrap(fault.Environment, err, "keep the working tree")
+		return fault.Wrap(fault.Environment, err, "keep the working tree")
 	}
-	return dir, nil
+	return nil
 }
 
 // unpack writes the only layer of an artifact below dir, and nothing outside.

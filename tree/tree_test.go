@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"context"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -63,11 +62,13 @@ func TestThere(t *testing.T) {
 	if ref2, err := again.Push(t.Context(), repo, authn.DefaultKeychain); err != nil || ref2 != ref {
 		t.Errorf("the same tree is %s and %s, %v", ref, ref2, err)
 	}
-	cache := t.TempDir()
-	dir, err := Fetch(t.Context(), ref, cache, authn.DefaultKeychain)
+	cache := &Cache{Dir: t.TempDir(), Keys: authn.DefaultKeychain}
+	there, err := cache.Open(t.Context(), ref)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer there.Close() //nolint:errcheck // the test is over
+	dir := there.Dir
 	if raw, err := os.ReadFile(filepath.Join(dir, "link")); err != nil || string(raw) != "version: 1\n" {
 		t.Errorf("%q, %v", raw, err)
 	}
@@ -75,10 +76,12 @@ func TestThere(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 	server.Close() // it is there, so nobody is asked
-	if second, err := Fetch(t.Context(), ref, cache, authn.DefaultKeychain); err != nil || second != dir {
-		t.Errorf("%s, %v", second, err)
+	second, err := cache.Open(t.Context(), ref)
+	if err != nil || second.Dir != dir {
+		t.Fatalf("%v, %v", second, err)
 	}
-	if _, err := Fetch(context.Background(), repo+":tag", cache, authn.DefaultKeychain); fault.CodeOf(err) != fault.Config {
+	defer second.Close() //nolint:errcheck // the test is over
+	if _, err := cache.Open(t.Context(), repo+":tag"); fault.CodeOf(err) != fault.Config {
 		t.Errorf("a tag was taken: %v", err)
 	}
 }
@@ -99,9 +102,11 @@ func TestNothingOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Fetch(t.Context(), ref, t.TempDir(), authn.DefaultKeychain); err != nil {
+	tree, err := (&Cache{Dir: t.TempDir(), Keys: authn.DefaultKeychain}).Open(t.Context(), ref)
+	if err != nil {
 		t.Fatal(err) // the link alone does no harm: what is below it is refused
 	}
+	defer tree.Close() //nolint:errcheck // the test is over
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)

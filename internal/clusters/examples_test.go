@@ -55,7 +55,7 @@ func TestCompose(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker := file.Services["worker"]
-	for _, name := range []string{"TEMPORAL_ADDRESS", "WFCTL_EVENTS", "WFCTL_TEMPORAL_KEY"} {
+	for _, name := range []string{"TEMPORAL_ADDRESS", "WFCTL_EVENTS", "WFCTL_TEMPORAL_KEY", "DOCKER_CONFIG"} {
 		if worker.Environment[name] == "" {
 			t.Errorf("the worker has no %s", name)
 		}
