@@ -18,7 +18,7 @@ var testKey = []byte("a key for the tests, of 32 bytes")
 // them is ever recorded again. WFCTL_RECORD makes new ones, on a real server.
 func TestReplay(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "histories", "*", "*.json"))
-	if err != nil || len(files) < 15 {
+	if err != nil || len(files) < 30 {
 		t.Fatalf("%d histories, %v", len(files), err)
 	}
 	data, err := seals([][]byte{testKey}, nil)
