@@ -257,47 +257,80 @@ func (a *App) attended(ctx context.Context, f *clusterFlags) (pipeline.Cluster, 
 // the record too, which is written before.
 const lastWords = 3 * time.Second
 
-// following shows a run that happens elsewhere until it is over. Who
-// interrupts it leaves the run alone.
-func (a *App) following(ctx context.Context, c pipeline.Cluster, s *event.Store, run string, after uint64) (pipeline.Verdict, error) {
+// following shows what happens in a run elsewhere, behind the event after, until
+// it is over: with an event behind the event seen, for it may have been over
+// before. Who interrupts it leaves the run alone.
+func (a *App) following(ctx context.Context, c pipeline.Cluster, s *event.Store, run string, after, seen uint64) (pipeline.Verdict, error) {
 	a.say("Run %s is on Temporal. It goes on without this command: `wfctl runs show %s --follow`, `wfctl runs stop %s`.", run, run, run)
 	type ending struct {
 		verdict pipeline.Verdict
 		err     error
 	}
 	show := a.renderer()
-	over := make(chan ending, 1)
+	defer show.Close()
+	ended := make(chan ending, 1)
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
+	asking, enough := context.WithCancel(ctx)
+	defer enough()
 	go func() {
-		v, err := a.result(ctx, c, run, show)
-		over <- ending{v, err}
+		v, err := a.result(asking, c, run, show)
+		ended <- ending{v, err}
 		time.AfterFunc(lastWords, cancel)
 	}()
-	for rec, err := range s.Follow(reading, run, after, false) {
-		if err != nil {
-			show.Close()
-			return pipeline.Verdict{}, fault.Wrap(fault.State, err, "no longer following the run %s, which goes on: read its record", run).
-				WithHint("when the database of WFCTL_EVENTS is back: `wfctl runs show %s --follow`", run)
-		}
-		show.Emit(rec.Event)
-		if asked, ok := rec.Event.(event.ApprovalRequested); ok {
-			show.Emit(event.Notice{Level: "info", Message: "Step " + asked.Address + " waits for an approval: " + asked.Message,
-				Hint: "wfctl runs approve " + run + " --step " + asked.Address})
-		}
-	}
-	if ctx.Err() != nil {
-		show.Close()
+	over, err := a.showUntilOver(reading, s, run, after, seen, show)
+	switch {
+	case err != nil:
+		return pipeline.Verdict{}, fault.Wrap(fault.State, err, "no longer following the run %s, which goes on: read its record", run).
+			WithHint("when the database of WFCTL_EVENTS is back: `wfctl runs show %s --follow`", run)
+	case ctx.Err() != nil:
 		return pipeline.Verdict{}, fault.Wrap(fault.Interrupted, ctx.Err(), "no longer following the run %s, which goes on", run).
 			WithHint("follow it: `wfctl runs show %s --follow`; stop it: `wfctl runs stop %s`", run, run)
 	}
-	end := <-over
-	show.Close()
-	if end.err != nil {
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case end := <-ended:
+		if end.err == nil {
+			return end.verdict, nil
+		}
 		_, err := pipeline.Settle(ctx, c, s, run)
 		return pipeline.Verdict{}, errors.Join(end.err, err)
+	case <-timer.C: // Temporal is away, and the record knows as well
+		if over == nil {
+			return pipeline.Verdict{}, fault.New(fault.State, "the run %s is over, and its record does not say how", run)
+		}
+		return verdictOf(*over, run), nil
 	}
-	return end.verdict, nil
+}
+
+// showUntilOver shows a run from its record, until an end behind the event
+// seen. It returns nil where the context ended before.
+func (a *App) showUntilOver(ctx context.Context, s *event.Store, run string, after, seen uint64, show event.Sink) (*event.RunFinished, error) {
+	for rec, err := range s.Follow(ctx, run, after, true) {
+		if err != nil {
+			return nil, err
+		}
+		show.Emit(rec.Event)
+		switch e := rec.Event.(type) {
+		case event.ApprovalRequested:
+			show.Emit(event.Notice{Level: "info", Message: "Step " + e.Address + " waits for an approval: " + e.Message, Hint: "wfctl runs approve " + run + " --step " + e.Address})
+		case event.RunFinished:
+			if rec.Seq > seen {
+				return &e, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// verdictOf is how a run ended by its record.
+func verdictOf(over event.RunFinished, run string) pipeline.Verdict {
+	v := pipeline.Verdict{Run: run, Summary: pipeline.Summary{Done: over.Done, Failed: over.Failed, Skipped: over.Skipped}, Stopped: over.Interrupted}
+	if over.Error != "" || over.Failed > 0 && !over.Interrupted {
+		v.Errs = []error{fault.New(fault.Partial, "the run %s failed: %s", run, over.Error)}
+	}
+	return v
 }
 
 // result waits for the end of a run, through times when Temporal is away.
@@ -336,7 +369,9 @@ func (a *App) tell(ctx context.Context, s *event.Store, run, step string) {
 		return
 	}
 	defer c.Close()
-	_ = c.Answered(ctx, run, step) // else its workers find it
+	if on := pipeline.ClusterOf(tl.Run); on == "" || on == c.ID() {
+		_ = c.Answered(ctx, run, step) // else its workers find it
+	}
 }
 
 // approve stores an answer and has its run look.

@@ -145,7 +145,7 @@ func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions,
 		if o.cluster.detach {
 			return a.detached(job.Run)
 		}
-		v, err := a.following(ctx, c, store, job.Run, after)
+		v, err := a.following(ctx, c, store, job.Run, after, after)
 		if err != nil {
 			return err
 		}

@@ -107,7 +107,8 @@ func (a *App) runsShow() *cobra.Command {
 one, of any project, or the beginning of the name of one of this project; without
 it, it is the newest of this project (and of --env). With --follow what happens is shown as it does, until the run is over.
 
-Exit status: 0 done; 1 failed, or, with --follow, the run has failed; 2 wrong usage.`,
+Exit status: 0 done; 1 failed, or, with --follow, the run failed or was stopped
+before it was done; 2 wrong usage.`,
 		Example: "  wfctl runs show\n  wfctl runs show 20260424T100000Z-0011aabb --follow\n  wfctl runs show --logs",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withEvents(cmd.Context(), func(s *event.Store) error {

@@ -19,34 +19,51 @@ func (a *App) followRun(ctx context.Context, s *event.Store, id string) error {
 	if err != nil {
 		return err
 	}
-	if _, named := a.Getenv("TEMPORAL_ADDRESS"); named && tl.Run.Engine != "" && tl.Run.Status == event.Running {
-		if c, err := a.cluster(ctx, &clusterFlags{}); err == nil {
-			defer c.Close()
-			v, err := a.following(ctx, c, s, id, 0)
-			if err == nil && v.Err() != nil {
-				err = exitStatus(1)
+	if tl.Run = settledRun(tl.Run); tl.Run.Status != event.Running {
+		show := a.renderer()
+		defer show.Close()
+		for rec, err := range s.Read(ctx, id, 0) {
+			if err != nil {
+				return err
 			}
-			return err
-		} else if status := exitStatus(0); errors.As(err, &status) {
+			show.Emit(rec.Event)
+		}
+		return followed(tl.Run.Status == event.Succeeded)
+	}
+	if _, named := a.Getenv("TEMPORAL_ADDRESS"); named && tl.Run.Engine != "" {
+		c, err := a.cluster(ctx, &clusterFlags{})
+		if status := exitStatus(0); errors.As(err, &status) {
 			return err // wfctl-temporal has done it
+		}
+		if err == nil {
+			defer c.Close()
+			if on := pipeline.ClusterOf(tl.Run); on != "" && on == c.ID() {
+				v, err := a.following(ctx, c, s, id, 0, tl.Seq)
+				if err != nil {
+					return err
+				}
+				return followed(v.Err() == nil)
+			}
 		}
 	}
 	show := a.renderer()
 	defer show.Close()
-	var last event.RunFinished
-	for rec, err := range s.Follow(ctx, id, 0, false) {
-		if err != nil {
-			return err
-		}
-		show.Emit(rec.Event)
-		if over, ok := rec.Event.(event.RunFinished); ok {
-			last = over
-		}
+	over, err := a.showUntilOver(ctx, s, id, 0, tl.Seq, show)
+	switch {
+	case err != nil:
+		return err
+	case over == nil:
+		return ctx.Err()
 	}
-	if last.Failed > 0 || last.Error != "" {
-		return exitStatus(1)
+	return followed(verdictOf(*over, id).Err() == nil)
+}
+
+// followed is the status of who followed a run.
+func followed(done bool) error {
+	if done {
+		return nil
 	}
-	return ctx.Err()
+	return exitStatus(1)
 }
 
 func (a *App) runsStop() *cobra.Command {
@@ -125,6 +142,8 @@ func (a *App) stopRun(ctx context.Context, c pipeline.Cluster, s *event.Store, i
 		return settleErr
 	case gone && settled:
 		return fault.New(fault.Refused, "the run %s was over on Temporal without having said so; its record is closed now", id)
+	case gone:
+		return fault.New(fault.Refused, "the run %s is not under way on this Temporal", id).WithHint("is it on another one, or in another namespace? --address and --namespace name them")
 	}
-	return err
+	return nil
 }

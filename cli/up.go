@@ -103,7 +103,7 @@ func (a *App) startChange(ctx context.Context, o changeOptions, f clusterFlags) 
 		if f.detach {
 			return a.detached(job.Run)
 		}
-		v, err := a.following(ctx, c, store, job.Run, 0)
+		v, err := a.following(ctx, c, store, job.Run, 0, 0)
 		if err == nil {
 			err = v.ChangeErr(o.command)
 		}

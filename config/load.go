@@ -412,7 +412,7 @@ func (l *loader) checkSchedules() {
 	for _, s := range l.file.Schedules {
 		l.exists("pipeline", s.Pipeline, s.Node.Get("pipeline"), pipelines)
 		l.exists("environment", s.Env, s.Node.Get("env"), environments)
-		if _, err := cron.ParseStandard(s.Cron); err != nil && s.Cron != "" {
+		if err := checkCron(s.Cron); err != nil && s.Cron != "" {
 			why, _, _ := strings.Cut(err.Error(), ": strconv.")
 			l.fail(s.Node.Get("cron").Fault("%q is no time of a schedule: %s", s.Cron, why).
 				WithHint("write five fields, minute, hour, day, month, weekday (\"0 3 * * 1-5\"), or @hourly, @daily, @weekly, @monthly; with CRON_TZ=Europe/Berlin before them they are of that place, else of UTC"))
@@ -423,6 +423,15 @@ func (l *loader) checkSchedules() {
 			names = append(names, name)
 		}
 	}
+}
+
+func checkCron(spec string) error {
+	zoned := strings.HasPrefix(spec, "TZ=") || strings.HasPrefix(spec, "CRON_TZ=")
+	if zoned && !strings.Contains(spec, " ") {
+		return errors.New("nothing is behind the time zone") // the parser panics
+	}
+	_, err := cron.ParseStandard(spec)
+	return err
 }
 
 func (l *loader) exists(noun, name string, at *Node, known []string) {

@@ -266,10 +266,10 @@ func ProjectName(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	file, err := config.Load(ctx, path, nil)
-	if err != nil {
-		return "", err
+	if file != nil && file.Project != "" {
+		return file.Project, nil // whatever else is wrong with it
 	}
-	return file.Project, nil
+	return "", err
 }
 
 func projectDir(o Options, base string) (string, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -229,12 +230,24 @@ func (r *Remote) Begin(ctx context.Context, c pipeline.Cluster, store *event.Sto
 	}
 	job.Recorded = true
 	err = start()
+	for n := 0; n < 10 && job.Resumed && fault.CodeOf(err) == fault.Locked; n++ { // it has just said its last word
+		if sleepErr := r.project.options.Sleep(ctx, 200*time.Millisecond); sleepErr != nil {
+			break
+		}
+		err = start()
+	}
 	if err == nil || fault.CodeOf(err) == fault.Locked { // another one is under way
 		return err
 	}
+	// What got no answer may have been heard.
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if s, standingErr := c.Standing(asking, job.Run); standingErr != nil || s.UnderWay {
+		return err // else workers close the record
+	}
 	now := r.project.options.Now()
-	_, closeErr := store.Append(context.WithoutCancel(ctx), job.Run,
-		event.RunFinished{Run: job.Run, At: now.UTC(), Took: now.Sub(began), Interrupted: job.Resumed, Error: "it could not be started: " + err.Error()})
+	why := r.project.options.Secrets.Text("it could not be started: " + err.Error())
+	_, closeErr := store.Append(asking, job.Run, event.RunFinished{Run: job.Run, At: now.UTC(), Took: now.Sub(began), Interrupted: job.Resumed, Error: why})
 	return errors.Join(err, closeErr)
 }
 

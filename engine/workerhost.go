@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,6 +117,20 @@ func (h *WorkerHost) Store(ctx context.Context) (*event.Store, error) {
 
 // Open implements pipeline.Host.
 func (h *WorkerHost) Open(ctx context.Context, job pipeline.Job) (*pipeline.Opened, error) {
+	secrets := h.o.Redactor()
+	opened, err := h.open(ctx, job, secrets)
+	if err != nil { // it is recorded, and crosses
+		f := pipeline.FailureOf(err)
+		f.Message, f.Hint = secrets.Text(f.Message), secrets.Text(f.Hint)
+		for i, line := range f.Detail {
+			f.Detail[i] = secrets.Text(line)
+		}
+		return nil, f.Err()
+	}
+	return opened, nil
+}
+
+func (h *WorkerHost) open(ctx context.Context, job pipeline.Job, secrets *secret.Redactor) (*pipeline.Opened, error) {
 	var src jobSource
 	if err := json.Unmarshal(job.Source, &src); err != nil {
 		return nil, fault.Wrap(fault.Config, err, "read what the run is of")
@@ -128,7 +143,7 @@ func (h *WorkerHost) Open(ctx context.Context, job pipeline.Job) (*pipeline.Open
 	if err != nil {
 		return nil, err
 	}
-	opened, err := h.openIn(ctx, used.Dir, job, src, store)
+	opened, err := h.openIn(ctx, used.Dir, job, src, store, secrets)
 	if err != nil {
 		return nil, errors.Join(err, used.Close())
 	}
@@ -138,7 +153,7 @@ func (h *WorkerHost) Open(ctx context.Context, job pipeline.Job) (*pipeline.Open
 }
 
 // openIn opens a job in its working tree.
-func (h *WorkerHost) openIn(ctx context.Context, dir string, job pipeline.Job, src jobSource, store *event.Store) (*pipeline.Opened, error) {
+func (h *WorkerHost) openIn(ctx context.Context, dir string, job pipeline.Job, src jobSource, store *event.Store, secrets *secret.Redactor) (*pipeline.Opened, error) {
 	if err := h.share(filepath.Join(dir, src.ProjectDir), job.Project); err != nil {
 		return nil, err
 	}
@@ -147,7 +162,7 @@ func (h *WorkerHost) openIn(ctx context.Context, dir string, job pipeline.Job, s
 	recorder.Adopt(job.Run)
 	p, err := open(ctx, h.kinds, Options{
 		Config: filepath.Join(dir, src.Config), Root: dir, Dir: dir, ProjectDir: filepath.Join(dir, src.ProjectDir), Env: job.Environment,
-		Getenv: h.variables(src.Vars), Events: recorder, Parallelism: src.Parallelism, Secrets: h.o.Redactor(),
+		Getenv: h.variables(src.Vars), Events: recorder, Parallelism: src.Parallelism, Secrets: secrets,
 	})
 	if err != nil {
 		return nil, err
@@ -157,7 +172,14 @@ func (h *WorkerHost) openIn(ctx context.Context, dir string, job pipeline.Job, s
 	opened := &pipeline.Opened{Options: o, Close: p.Close}
 	if src.Change != nil {
 		opened.Change = func(ctx context.Context, c pipeline.ChangeCall) (pipeline.ChangeEnd, error) {
-			end, err := p.changeFor(ctx, *src.Change, c)
+			begun, err := c.Again, error(nil)
+			if begun {
+				begun, err = hasBegun(ctx, store, job.Run)
+			}
+			if err != nil {
+				return pipeline.ChangeEnd{}, err
+			}
+			end, err := p.changeFor(ctx, *src.Change, c, begun)
 			return end, errors.Join(err, recorder.Flush())
 		}
 		return opened, nil
@@ -232,8 +254,19 @@ func relink(kept, link string) error {
 	return nil
 }
 
-// changeFor carries out a change for a run that began elsewhere.
-func (p *Project) changeFor(ctx context.Context, src changeSource, c pipeline.ChangeCall) (end pipeline.ChangeEnd, err error) {
+// hasBegun tells whether an earlier worker has recorded that it began with a
+// change of the run, and did not only try to.
+func hasBegun(ctx context.Context, store *event.Store, run string) (bool, error) {
+	tl, err := store.Timeline(ctx, run)
+	if errors.Is(err, event.ErrNoRun) {
+		return false, nil
+	}
+	return tl != nil && slices.ContainsFunc(tl.Steps, func(s event.Step) bool { return s.Attempts > 0 }), err
+}
+
+// changeFor carries out a change for a run that began elsewhere; begun says that
+// an earlier worker recorded a part of it.
+func (p *Project) changeFor(ctx context.Context, src changeSource, c pipeline.ChangeCall, begun bool) (end pipeline.ChangeEnd, err error) {
 	all := p.events
 	p.events = inRun(all) // the run is opened and closed by its workflow
 	defer func() { p.events = all }()
@@ -244,7 +277,7 @@ func (p *Project) changeFor(ctx context.Context, src changeSource, c pipeline.Ch
 	defer func() { err = errors.Join(err, w.End(ctx)) }()
 	pl, err := w.Plan(ctx, PlanOptions{Nodes: src.Nodes, Refresh: src.Refresh, Destroy: src.Destroy, Targets: src.Targets, Excludes: src.Excludes})
 	if err == nil {
-		err = w.agreed(pl, c)
+		err = w.agreed(pl, c, begun)
 	}
 	if err != nil || pl.Empty() {
 		return end, err
@@ -279,12 +312,12 @@ func inRun(to event.Sink) event.Sink {
 
 // agreed refuses a plan that is another than was agreed to. What an earlier
 // worker left undone of that one is a part of it.
-func (w *Work) agreed(pl *plan.Plan, c pipeline.ChangeCall) error {
+func (w *Work) agreed(pl *plan.Plan, c pipeline.ChangeCall, begun bool) error {
 	if pl.Hash == c.Plan {
 		return nil
 	}
 	moved := fault.New(fault.Refused, "state or configuration moved since the plan was agreed to").WithHint("nothing was changed; run the command again and look at the new plan")
-	if !c.Again {
+	if !c.Again || !begun && !w.hasPartOf(w.project.Run) {
 		return moved
 	}
 	for _, change := range pl.Changes {
@@ -298,6 +331,13 @@ func (w *Work) agreed(pl *plan.Plan, c pipeline.ChangeCall) error {
 		}
 	}
 	return nil
+}
+
+// hasPartOf tells whether the journal holds something that a run did, or was
+// about to.
+func (w *Work) hasPartOf(run string) bool {
+	v := w.log.View()
+	return len(v.Pending) > 0 || slices.ContainsFunc(v.Records, func(r resource.Record) bool { return r.Run == run })
 }
 
 // madeHere tells whether this very run made what is recorded.

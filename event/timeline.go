@@ -87,6 +87,8 @@ type Timeline struct {
 	// Inputs are those of the pipeline.
 	Inputs json.RawMessage `json:"inputs,omitempty"`
 	Steps  []Step          `json:"steps"`
+	// Opened is when the run began, or was last taken up again.
+	Opened time.Time `json:"opened,omitzero"`
 	// Seq is the number of the last event in it.
 	Seq uint64 `json:"seq"`
 }
@@ -179,7 +181,7 @@ func (f *fold) add(seq uint64, e Event) {
 
 func (f *fold) open(e RunStarted) {
 	first := f.Run.Started
-	f.Run = e.Open()
+	f.Run, f.Opened = e.Open(), e.At
 	if !e.Resumed || first.IsZero() {
 		return
 	}

@@ -124,7 +124,8 @@ var ErrAway = errors.New("the cluster does not answer")
 
 // Cluster is where runs go on without the process that started them.
 type Cluster interface {
-	// ID tells this cluster from others that may record in the same place.
+	// ID tells this cluster from others that may record in the same place; ""
+	// where it may not be asked.
 	ID() string
 	// Start starts a run of a pipeline.
 	Start(ctx context.Context, job Job, spec *Spec, o StartOptions) error

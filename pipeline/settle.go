@@ -15,12 +15,14 @@ type Standing struct {
 	UnderWay bool
 	// Execution tells one attempt at the run from the next.
 	Execution string
-	// Why it is over, in words.
-	Why string
+	// Why and when it was over.
+	Why  string
+	Over time.Time
 }
 
-// young is how long after its record began a run may be unknown to its
-// cluster: who starts it writes it down first.
+// young is how long after its record was opened a run may be unknown to its
+// cluster, or over there since an earlier time: who starts it writes it down
+// first.
 const young = time.Minute
 
 // Settle closes the record of a run that is over on its cluster and whose end
@@ -39,8 +41,11 @@ func Settle(ctx context.Context, c Cluster, s *event.Store, run string) (bool, e
 	if err != nil || tl.Run.Status != event.Running || tl.Run.Engine == "" {
 		return false, err
 	}
-	if !before.Known && (ClusterOf(tl.Run) != c.ID() || now.Sub(tl.Run.Started) < young) {
-		return false, nil // it is on another cluster, or on its way to this one
+	if !before.Known && (c.ID() == "" || ClusterOf(tl.Run) != c.ID()) {
+		return false, nil // it is on another cluster
+	}
+	if before.Over.Before(tl.Opened) && now.Sub(tl.Opened) < young {
+		return false, nil // it is on its way to this one
 	}
 	// What recorded its end did so before it was over: it is not about to. But
 	// somebody may have taken the run up again meanwhile.

@@ -95,39 +95,57 @@ func TestLeftAtAQuestion(t *testing.T) {
 	p.until(run, func(e event.Event) bool { o, ok := e.(event.RunFinished); return ok && !o.Interrupted })
 }
 
+// without takes the tree of a run away from the registry, and returns what
+// brings it back.
+func (p *project) without() (back func()) {
+	p.Helper()
+	must := func(err error) {
+		p.Helper()
+		if err != nil {
+			p.Fatal(err)
+		}
+	}
+	tag, kept := p.Tree("shop")+":"+p.tags("shop")[0], p.Tree("kept")+":it"
+	digest, err := crane.Digest(tag, crane.Insecure)
+	must(err)
+	must(crane.Copy(tag, kept, crane.Insecure))
+	must(crane.Delete(tag, crane.Insecure))
+	must(crane.Delete(p.Tree("shop")+"@"+digest, crane.Insecure))
+	return func() { p.Helper(); must(crane.Copy(kept, tag, crane.Insecure)) }
+}
+
+func lacksTree(e event.Event) bool {
+	n, ok := e.(event.Notice)
+	return ok && strings.Contains(n.Message, "cannot begin") && strings.Contains(n.Message, "fetch the working tree")
+}
+
 // What a worker lacks is told to who follows the run, and no step fails of it.
 func TestWorkerWithoutTheTree(t *testing.T) {
 	p := newProject(t, slow)
 	run := p.start("pipeline", "run", "slow")
-	tag := p.Tree("shop") + ":" + p.tags("shop")[0]
-	image, err := crane.Pull(tag, crane.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest, err := image.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept := p.Tree("kept") + ":it"
-	if err := crane.Push(image, kept, crane.Insecure); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{tag, p.Tree("shop") + "@" + digest.String()} {
-		if err := crane.Delete(name, crane.Insecure); err != nil {
-			t.Fatal(err)
-		}
-	}
+	back := p.without()
 	p.worker(0)
-	p.until(run, func(e event.Event) bool {
-		n, ok := e.(event.Notice)
-		return ok && strings.Contains(n.Message, "cannot begin") && strings.Contains(n.Message, "fetch the working tree")
-	})
-	if err := crane.Copy(kept, tag, crane.Insecure); err != nil {
-		t.Fatal(err)
-	}
+	p.until(run, lacksTree)
+	back()
 	p.until(run, over)
 	if tl := p.timeline(run); tl.Run.Status != event.Succeeded || tl.Step("", "one").Attempts != 1 {
 		t.Errorf("%+v", tl)
+	}
+}
+
+// A plan that was agreed to is refused when the state has moved on before any
+// worker could begin with it, however often they tried.
+func TestAgreedPlanIsOld(t *testing.T) {
+	p := newProject(t, "modules:\n  - {name: data, type: core.data, config: {values: {a: b}}}\n")
+	run := p.start("up", "--approve")
+	back := p.without()
+	p.worker(0)
+	p.until(run, lacksTree)
+	p.ok("up", "--approve")
+	back()
+	p.until(run, over)
+	if tl := p.timeline(run); tl.Run.Status != event.Broken || !strings.Contains(tl.Run.Error, "moved since the plan was agreed to") {
+		t.Errorf("%+v", tl.Run)
 	}
 }
 

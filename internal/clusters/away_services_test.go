@@ -33,7 +33,10 @@ func TestLeave(t *testing.T) {
 		"time": func(p *project) int { return p.Drain(0) },
 		"signal": func(p *project) int {
 			p.Tell(0)
-			eventually(p.T, func() bool { log, _ := os.ReadFile(p.Log(0)); return strings.Contains(string(log), "Once more leaves now") })
+			eventually(p.T, func() bool {
+				log, _ := os.ReadFile(p.Log(0))
+				return strings.Contains(string(log), "Once more leaves now")
+			})
 			return p.Drain(0)
 		},
 	} {

@@ -61,8 +61,8 @@ func (w *watchdog) drop(id int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.live, id)
-	if w.pipe != nil {
-		w.tell(fmt.Sprintf("- %d\n", id))
+	if w.pipe != nil && !w.tell(fmt.Sprintf("- %d\n", id)) && len(w.live) > 0 {
+		w.start() // somebody ended it
 	}
 }
 

@@ -54,9 +54,14 @@ func fatal(err error) error {
 
 // cannotBegin is the error of an activity whose job this worker cannot open.
 // Where another try may, who follows the run is told, less and less often.
-func (a *activities) cannotBegin(ctx context.Context, run string, err error) error {
+func (a *activities) cannotBegin(ctx, working context.Context, run string, err error) error {
 	info := activity.GetInfo(ctx)
-	if n := info.Attempt; isFatal(err) || ctx.Err() != nil || n&(n-1) != 0 {
+	switch n := info.Attempt; {
+	case errors.Is(context.Cause(working), errToldToLeave):
+		return temporal.NewCanceledError()
+	case working.Err() != nil:
+		return err // it is somebody else's now
+	case isFatal(err), n&(n-1) != 0:
 		return fatal(err)
 	}
 	store, storeErr := a.host.Store(ctx)
@@ -172,7 +177,7 @@ func (a *activities) Step(ctx context.Context, in stepInput) (stepOutput, error)
 	defer stop()
 	job, err := a.take(working, in.Job)
 	if err != nil {
-		return stepOutput{}, a.cannotBegin(ctx, in.Job.Run, err)
+		return stepOutput{}, a.cannotBegin(ctx, working, in.Job.Run, err)
 	}
 	defer a.give(job)
 	store, err := a.host.Store(working)
@@ -237,13 +242,13 @@ func (a *activities) Change(ctx context.Context, in applyInput) (applyOutput, er
 	defer stop()
 	job, err := a.take(working, in.Job)
 	if err != nil {
-		return applyOutput{}, a.cannotBegin(ctx, in.Job.Run, err)
+		return applyOutput{}, a.cannotBegin(ctx, working, in.Job.Run, err)
 	}
 	defer a.give(job)
 	// To cancel is to let what runs finish; only who leaves cuts it off.
 	halt, cut := halting(working)
 	defer cut()
-	in.Call.Again, in.Call.Stop = again(ctx), working.Done()
+	in.Call.Again, in.Call.Stop = again(ctx), working.Done() // what was begun of it, its record and the journal know
 	end, err := job.opened.Change(halt, in.Call)
 	if errors.Is(context.Cause(halt), pipeline.ErrLeft) {
 		return applyOutput{}, pipeline.ErrLeft
@@ -349,6 +354,41 @@ func (a *activities) idlest() *shared {
 		}
 	}
 	return found
+}
+
+// idleFor is how long a job stays open that nothing is done for: its run may be
+// over, or elsewhere, and it holds its working tree.
+const idleFor = time.Minute
+
+// tidy closes the jobs that have been idle for long, again and again until ctx
+// ends.
+func (a *activities) tidy(ctx context.Context) {
+	tick := time.NewTicker(idleFor / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			a.closeIdle(now.Add(-idleFor))
+		}
+	}
+}
+
+// closeIdle closes the jobs that were last used before.
+func (a *activities) closeIdle(before time.Time) {
+	a.mu.Lock()
+	var old []*shared
+	for run, s := range a.open {
+		if s.users == 0 && s.used.Before(before) {
+			delete(a.open, run)
+			old = append(old, s)
+		}
+	}
+	a.mu.Unlock()
+	for _, s := range old {
+		s.close()
+	}
 }
 
 // forget closes a job, once nobody uses it.

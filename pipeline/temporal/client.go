@@ -47,10 +47,13 @@ func Open(ctx context.Context, o pipeline.ClusterOptions) (pipeline.Cluster, err
 		return nil, c.failed(err)
 	}
 	// The name of a namespace is unique in its cluster, its identifier everywhere.
-	c.id = o.Namespace
-	if d, err := c.client.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: o.Namespace}); err == nil {
-		c.id = d.GetNamespaceInfo().GetId() // not all may ask
+	d, err := c.client.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: o.Namespace})
+	var denied *serviceerror.PermissionDenied
+	if err != nil && !errors.As(err, &denied) && status.Code(err) != codes.Unimplemented { // not all may ask
+		c.client.Close()
+		return nil, c.failed(err)
 	}
+	c.id = d.GetNamespaceInfo().GetId()
 	return c, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -91,13 +92,19 @@ func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 	out := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {
 		opened, err := c.open(p)
-		if err != nil {
+		if errors.Is(err, errNoKey) {
 			return nil, converter.NewWorkflowTaskFailureError(err)
+		}
+		if err != nil {
+			return nil, err
 		}
 		out[i] = opened
 	}
 	return out, nil
 }
+
+// errNoKey: something was sealed with a key that is not here.
+var errNoKey = errors.New("it sealed what is in Temporal")
 
 func (c *codec) open(p *commonpb.Payload) (*commonpb.Payload, error) {
 	if string(p.GetMetadata()[converter.MetadataEncoding]) != sealedEncoding {
@@ -109,7 +116,7 @@ func (c *codec) open(p *commonpb.Payload) (*commonpb.Payload, error) {
 		if c.missed != nil {
 			c.missed(id)
 		}
-		return nil, fault.New(fault.Environment, "this process has no key %s, which sealed what is in Temporal", id).
+		return nil, fault.Wrap(fault.Environment, errNoKey, "this process has no key %s", id).
 			WithHint("give it that key too, behind the newer one")
 	}
 	n := aead.NonceSize()

@@ -3,6 +3,7 @@ package temporal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 
@@ -65,18 +66,21 @@ func fetch(ctx context.Context, store *event.Store, in stepInput) error {
 		}
 		if tl == nil {
 			var err error
-			if tl, err = store.Timeline(ctx, in.Job.Run); err != nil {
+			if tl, err = store.Timeline(ctx, in.Job.Run); err != nil && !errors.Is(err, event.ErrNoRun) {
 				return err
+			}
+			if err != nil {
+				return fault.New(fault.NotFound, "the run's record is gone, and the outputs with it that step %q needs", in.Step)
 			}
 		}
 		all := map[string]json.RawMessage{}
 		step := tl.Step("", name)
 		if step == nil {
-			return fault.New(fault.State, "the outputs of step %q are no longer in the record", name)
+			return fault.New(fault.NotFound, "the outputs of step %q are no longer in the record", name)
 		}
 		for _, raw := range []json.RawMessage{step.Outputs, f.Outputs} {
 			if err := json.Unmarshal(raw, &all); len(raw) > 0 && err != nil {
-				return fault.Wrap(fault.State, err, "read what step %q left", name)
+				return fault.Wrap(fault.Integrity, err, "read what step %q left", name)
 			}
 		}
 		raw, err := json.Marshal(all)

@@ -56,6 +56,9 @@ func (p *past) ended() (stepOutput, bool) {
 		return stepOutput{}, false
 	}
 	out := stepOutput{finished: finished{Outcome: p.over.Outcome, Outputs: p.over.Outputs, Withheld: p.over.Withheld}}
+	if len(out.Outputs) > crossLimit {
+		out.finished = out.thin()
+	}
 	if p.over.Outcome == event.Failed {
 		out.Failure = &pipeline.Failure{Code: fault.Provider, Message: "step \"" + p.step + "\": " + p.over.Error, Hint: p.over.Hint}
 		out.GoOn = p.over.Reason != ""

@@ -88,7 +88,8 @@ func (r *relay) pass(ctx context.Context, store *event.Store, run string) bool {
 		}
 		switch e := rec.Event.(type) {
 		case event.RunStarted:
-			mine = e.Engine == Engine
+			on := pipeline.ClusterOf(e.Open())
+			mine = e.Engine == Engine && (on == "" || r.cluster.id == "" || on == r.cluster.id)
 		case event.ApprovalGiven:
 			if n++; n <= r.told[run] || !mine {
 				continue

@@ -59,7 +59,7 @@ func (c *cluster) Schedules(ctx context.Context, project string) ([]pipeline.Sch
 	if err != nil {
 		return nil, c.failed(err)
 	}
-	data, err := seals(c.o.Keys, nil)
+	seal, err := newCodec(c.o.Keys, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -80,19 +80,24 @@ func (c *cluster) Schedules(ctx context.Context, project string) ([]pipeline.Sch
 		if err != nil {
 			return nil, c.failed(err)
 		}
-		list = append(list, stateOf(data, name, d))
+		list = append(list, seal.stateOf(name, d))
 	}
 	return list, nil
 }
 
-func stateOf(data converter.DataConverter, name string, d *client.ScheduleDescription) pipeline.ScheduleState {
+// stateOf reads a schedule. One that was sealed with an older key has no digest:
+// it is to be made anew before that key goes.
+func (c *codec) stateOf(name string, d *client.ScheduleDescription) pipeline.ScheduleState {
+	data := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), c)
 	s := pipeline.ScheduleState{Name: name, Paused: d.Schedule.State != nil && d.Schedule.State.Paused}
 	if len(d.Info.NextActionTimes) > 0 {
 		s.Next = d.Info.NextActionTimes[0]
 	}
+	newest := false
 	memo := func(field string) (text string) {
 		if action, ok := d.Schedule.Action.(*client.ScheduleWorkflowAction); ok {
 			if p, ok := action.Memo[field].(*commonpb.Payload); ok && data.FromPayload(p, &text) == nil {
+				newest = string(p.GetMetadata()[keyIDField]) == c.id
 				return text
 			}
 		}
@@ -101,7 +106,9 @@ func stateOf(data converter.DataConverter, name string, d *client.ScheduleDescri
 		}
 		return text
 	}
-	s.Digest, s.Cron = memo(memoDigest), memo(memoCron)
+	if s.Digest, s.Cron = memo(memoDigest), memo(memoCron); !newest {
+		s.Digest = ""
+	}
 	return s
 }
 

@@ -3,6 +3,7 @@ package temporal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -25,6 +26,9 @@ func (c *cluster) Standing(ctx context.Context, run string) (pipeline.Standing, 
 	}
 	s := pipeline.Standing{Known: true, Execution: d.WorkflowExecution.RunID, UnderWay: d.Status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	if !s.UnderWay {
+		if d.WorkflowCloseTime != nil {
+			s.Over = d.WorkflowCloseTime.UTC()
+		}
 		s.Why = c.why(ctx, run, s.Execution)
 	}
 	return s, nil
@@ -102,8 +106,9 @@ func (s *settler) look(ctx context.Context) error {
 		return err
 	}
 	var there map[string]bool
+	var errs []error
 	for _, r := range runs {
-		if on := pipeline.ClusterOf(r); r.Engine != Engine || on != "" && on != s.cluster.id {
+		if on := pipeline.ClusterOf(r); r.Engine != Engine || on != "" && s.cluster.id != "" && on != s.cluster.id {
 			continue
 		}
 		if there == nil {
@@ -114,11 +119,10 @@ func (s *settler) look(ctx context.Context) error {
 		if there[WorkflowID(r.ID)] {
 			continue
 		}
-		if _, err := pipeline.Settle(ctx, s.cluster, store, r.ID); err != nil {
-			return err
-		}
+		_, err := pipeline.Settle(ctx, s.cluster, store, r.ID)
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // underWay lists the workflows that are under way, which may be behind the

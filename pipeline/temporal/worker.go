@@ -2,7 +2,6 @@ package temporal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -89,19 +88,24 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	for _, r := range []registry{w, clerk} { // runs of earlier versions have them all on one queue
 		registerClerk(r, a, q)
 	}
-	if err := errors.Join(clerk.Start(), w.Start()); err != nil {
+	if err := clerk.Start(); err != nil {
 		return c.failed(err)
 	}
-	defer clerk.Stop() // the steps that end have something to write down
+	if err := w.Start(); err != nil {
+		clerk.Stop()
+		return c.failed(err)
+	}
 	aside, rest := context.WithCancel(context.WithoutCancel(ctx))
 	var beside sync.WaitGroup
 	beside.Go(func() { (&relay{cluster: c, host: host, told: map[string]int{}}).run(aside) })
 	beside.Go(func() { (&settler{cluster: c, host: host}).run(aside) })
+	beside.Go(func() { a.tidy(aside) })
 	defer func() { rest(); beside.Wait() }()
 	status := &health{cluster: c, missing: missing, host: host, ready: true}
 	serving, err := c.serve(ctx, status, o)
 	if err != nil {
 		w.Stop()
+		clerk.Stop()
 		return err
 	}
 	defer serving()
@@ -115,7 +119,8 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	late := time.AfterFunc(o.Drain, leave)
 	defer late.Stop()
 	defer context.AfterFunc(ctx, leave)()
-	w.Stop() // polls no more, and waits for what runs
+	w.Stop()     // polls no more, and waits for what runs
+	clerk.Stop() // which had its end to write down
 	return err
 }
 

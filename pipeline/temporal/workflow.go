@@ -25,6 +25,8 @@ type runner struct {
 	out      runOutput
 	breakers map[string]*breaker
 	answers  map[string]int
+	answered int  // how many came, of any step
+	bare     bool // an answer says only that there is one to look for
 	stop     bool
 	late     bool // the main group's limit has passed
 	lease    lease
@@ -38,6 +40,7 @@ func runPipeline(ctx workflow.Context, in runInput) (runOutput, error) {
 	}
 	r.out.Done = len(in.Done)
 	r.lease = lease{project: in.Job.Project, environment: in.Job.Environment, run: in.Job.Run}
+	r.bare = workflow.GetVersion(ctx, answerChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion
 	r.listen(ctx)
 	free, _ := workflow.NewDisconnectedContext(ctx)
 	if err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, short(free)), beginActivity, beginInput{in.Job, &in.Spec}).Get(free, nil); err != nil {
@@ -66,6 +69,11 @@ func (r *runner) listen(ctx workflow.Context) {
 				r.stop = true
 			})
 			s.AddReceive(answers, func(c workflow.ReceiveChannel, _ bool) {
+				if r.bare {
+					c.Receive(ctx, nil)
+					r.answered++
+					return
+				}
 				var step string
 				c.Receive(ctx, &step)
 				r.answers[step]++
@@ -74,6 +82,18 @@ func (r *runner) listen(ctx workflow.Context) {
 			s.Select(ctx)
 		}
 	})
+}
+
+// answerChange is when runs began to look for an answer whatever step it was said
+// to be of: who says so may have another key, and the record tells anyway.
+const answerChange = "answer"
+
+// heard counts the answers that may be the step's.
+func (t *tries) heard() int {
+	if t.bare {
+		return t.answered
+	}
+	return t.answers[t.spec.Name]
 }
 
 // main runs the main group within the pipeline's own limit.
@@ -288,11 +308,11 @@ func nearest(limits []pipeline.Limit) (first pipeline.Limit, ok bool) {
 // whether the step is over.
 func (t *tries) attempt(ctx workflow.Context, n int, final bool, pause time.Duration) (stepOutput, bool) {
 	in := stepInput{Job: t.in.Job, Step: t.spec.Name, Attempt: n, Last: final, Pause: pause, Failed: len(t.out.Failures) > 0, Finished: t.needed()}
-	if size := fit(in.Finished); size > crossLimit {
+	if size := fit(in.Finished); size > crossLimit && workflow.GetVersion(ctx, crossChange, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 		return t.fail(ctx, t.tooMuch(size)), true
 	}
 	for {
-		seen := t.answers[t.spec.Name]
+		seen := t.heard()
 		end, err := t.changing(ctx, in)
 		if err != nil {
 			return t.broken(ctx, err), true
@@ -340,6 +360,10 @@ func (t *tries) needed() map[string]finished {
 	}
 	return list
 }
+
+// crossChange is when steps began to fail that need more than can cross, and
+// their runs no longer with them.
+const crossChange = "cross"
 
 // tooMuch is the failure of a step that needs more than can cross: secrets, for
 // all else waits in the record.
@@ -411,7 +435,7 @@ func (t *tries) sleep(ctx workflow.Context, d time.Duration) *pipeline.Failure {
 // await waits until an answer to the step has come. It returns why it was cut
 // short.
 func (t *tries) await(ctx workflow.Context, seen int) *pipeline.Failure {
-	come := func() bool { return t.answers[t.spec.Name] > seen }
+	come := func() bool { return t.heard() > seen }
 	limit, bounded := nearest(t.limits(workflow.Now(ctx)))
 	if !bounded {
 		if workflow.Await(ctx, come) != nil {

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
 )
 
 func TestAKilledSupervisorTakesItsChildrenAlong(t *testing.T) {
