@@ -71,8 +71,18 @@ func (f *clusterFlags) register(cmd *cobra.Command) {
 func (f *clusterFlags) local() (bool, error) {
 	switch f.engine {
 	case "", engineLocal:
+		for name, given := range map[string]bool{
+			"--detach": f.detach, "--tree": f.tree != "", "--pass-env": len(f.vars) > 0, "--address": f.address != "", "--namespace": f.namespace != "", "--task-queue": f.queue != "",
+		} {
+			if given {
+				return false, fault.New(fault.Usage, "%s says nothing of a run on this machine", name).WithHint("with --engine temporal workers elsewhere run it")
+			}
+		}
 		return true, nil
 	case engineTemporal:
+		if f.heartbeat != 0 && f.heartbeat < time.Second {
+			return false, fault.New(fault.Usage, "a worker cannot show every %s that it lives", f.heartbeat/4).WithHint("--heartbeat 1s or more; 10s is usual")
+		}
 		return false, nil
 	}
 	return false, fault.New(fault.Usage, "there is no engine %q", f.engine).WithHint("engines: local, temporal")
@@ -94,7 +104,7 @@ func (a *App) clusterOptions(f *clusterFlags) (pipeline.ClusterOptions, error) {
 	host, _ := os.Hostname() // "" is a name too
 	o := pipeline.ClusterOptions{
 		Address: a.either(f.address, "TEMPORAL_ADDRESS", "127.0.0.1:7233"), Namespace: a.either(f.namespace, "TEMPORAL_NAMESPACE", "default"),
-		Queue: a.either(f.queue, "WFCTL_TASK_QUEUE", "wfctl"), TLS: f.tls || a.either("", "TEMPORAL_TLS", "") == "true",
+		Queue: a.queue(f), TLS: f.tls || a.either("", "TEMPORAL_TLS", "") == "true",
 		CA: a.inDirOr(f.ca, "TEMPORAL_TLS_SERVER_CA_CERT_PATH"), Certificate: a.inDirOr(f.cert, "TEMPORAL_TLS_CLIENT_CERT_PATH"),
 		KeyFile: a.inDirOr(f.key, "TEMPORAL_TLS_CLIENT_KEY_PATH"), ServerName: a.either(f.serverName, "TEMPORAL_TLS_SERVER_NAME", ""),
 		Identity: fmt.Sprintf("%d@%s", os.Getpid(), host), Log: a.Stderr,
@@ -110,6 +120,8 @@ func (a *App) clusterOptions(f *clusterFlags) (pipeline.ClusterOptions, error) {
 	o.Keys, err = sealingKeys(keys)
 	return o, err
 }
+
+func (a *App) queue(f *clusterFlags) string { return a.either(f.queue, "WFCTL_TASK_QUEUE", "wfctl") }
 
 // either is the flag, else the variable, else what is usual.
 func (a *App) either(flag, variable, usual string) string {
@@ -217,18 +229,9 @@ func (a *App) checkCaller() error {
 	return nil
 }
 
-// attended connects for a run that is about to be started, and finds out
-// whether there is a worker that can take it.
-func (a *App) attended(ctx context.Context, f *clusterFlags) (pipeline.Cluster, error) {
-	c, err := a.cluster(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	o, err := a.clusterOptions(f)
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
+// attend finds out, for a run that is about to be started, whether there is a
+// worker that can take it.
+func (a *App) attend(ctx context.Context, c pipeline.Cluster) error {
 	who, err := c.Attendance(ctx)
 	for n := 0; err == nil && who.Workers == 0 && n < 5; n++ { // one that has just begun is seen soon
 		select {
@@ -240,17 +243,16 @@ func (a *App) attended(ctx context.Context, f *clusterFlags) (pipeline.Cluster, 
 	switch {
 	case err != nil: // who may start runs need not be allowed to look
 	case who.Workers == 0:
-		a.notices().Emit(event.Notice{Level: "warning", Message: fmt.Sprintf("No worker takes runs from the queue %s of namespace %s at %s: the run waits until one does.", o.Queue, o.Namespace, o.Address),
-			Hint: "start one with `wfctl worker --task-queue " + o.Queue + "`, or is --task-queue or WFCTL_TASK_QUEUE another?"})
+		a.notices().Emit(event.Notice{Level: "warning", Message: "No worker takes runs from the queue " + who.Queue + " of namespace " + who.Namespace + ": the run waits until one does.",
+			Hint: "start one with `wfctl worker --task-queue " + who.Queue + "`, or is --task-queue or WFCTL_TASK_QUEUE another?"})
 	case len(who.Blind) == who.Workers:
-		c.Close()
-		return nil, fault.New(fault.Environment, "no worker of the queue %s can open what this command seals", o.Queue).
+		return fault.New(fault.Environment, "no worker of the queue %s can open what this command seals", who.Queue).
 			WithDetail(who.Blind...).WithHint("WFCTL_TEMPORAL_KEY or --key-file must begin with a key that the workers have")
 	case len(who.Blind) > 0:
-		a.notices().Emit(event.Notice{Level: "warning", Message: "Some workers of the queue " + o.Queue + " cannot open what this command seals, and leave the run to the others: " + strings.Join(who.Blind, ", "),
+		a.notices().Emit(event.Notice{Level: "warning", Message: "Some workers of the queue " + who.Queue + " cannot open what this command seals, and leave the run to the others: " + strings.Join(who.Blind, ", "),
 			Hint: "give them the key of this command too, behind theirs"})
 	}
-	return c, nil
+	return nil
 }
 
 // lastWords is how long a run that is over on Temporal may take to be over in
@@ -278,6 +280,7 @@ func (a *App) following(ctx context.Context, c pipeline.Cluster, s *event.Store,
 		ended <- ending{v, err}
 		time.AfterFunc(lastWords, cancel)
 	}()
+	go watchQueue(asking, c, show)
 	over, err := a.showUntilOver(reading, s, run, after, seen, show)
 	switch {
 	case err != nil:
@@ -291,8 +294,11 @@ func (a *App) following(ctx context.Context, c pipeline.Cluster, s *event.Store,
 	defer timer.Stop()
 	select {
 	case end := <-ended:
-		if end.err == nil {
+		switch {
+		case end.err == nil:
 			return end.verdict, nil
+		case over != nil: // it was sealed with a key that is not here, say
+			return verdictOf(*over, run), nil
 		}
 		_, err := pipeline.Settle(ctx, c, s, run)
 		return pipeline.Verdict{}, errors.Join(end.err, err)
@@ -303,6 +309,27 @@ func (a *App) following(ctx context.Context, c pipeline.Cluster, s *event.Store,
 		return verdictOf(*over, run), nil
 	}
 }
+
+// watchQueue tells who follows a run when there is no worker any more.
+func watchQueue(ctx context.Context, c pipeline.Cluster, show event.Sink) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for told := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		who, err := c.Attendance(ctx)
+		if err == nil && who.Workers == 0 && !told && ctx.Err() == nil {
+			show.Emit(event.Notice{Level: "warning", Message: "No worker takes work from the queue " + who.Queue + " any more: the run waits until one does."})
+		}
+		told = err == nil && who.Workers == 0
+	}
+}
+
+// watchEvery is how often who follows a run looks for workers.
+const watchEvery = 20 * time.Second
 
 // showUntilOver shows a run from its record, until an end behind the event
 // seen. It returns nil where the context ended before.

@@ -103,7 +103,7 @@ func (a *App) runPipeline(ctx context.Context, name string, o pipelineOptions) (
 
 // startPipeline has workers elsewhere run a pipeline, and follows it.
 func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions, inputs map[string]any) error {
-	c, err := a.attended(ctx, &o.cluster)
+	c, err := a.cluster(ctx, &o.cluster)
 	if err != nil {
 		return err
 	}
@@ -136,6 +136,9 @@ func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions,
 		if tl, err := store.Timeline(ctx, job.Run); err == nil {
 			after = tl.Seq // of a run that goes on, what is new
 		}
+		if err := a.attend(ctx, c); err != nil {
+			return err
+		}
 		err = remote.Begin(ctx, c, store, &job, run.Spec(), after, func() error {
 			return c.Start(ctx, job, run.Spec(), pipeline.StartOptions{Parallelism: a.flags.parallelism, Done: done, Heartbeat: o.cluster.heartbeat})
 		})
@@ -149,7 +152,7 @@ func (a *App) startPipeline(ctx context.Context, name string, o pipelineOptions,
 		if err != nil {
 			return err
 		}
-		if v.Pipeline = name; v.Err() == nil {
+		if v.Pipeline, v.Flags = name, remote.Flags(); v.Err() == nil {
 			a.say("Pipeline %s is done: %d steps, run %s.", name, v.Done, job.Run)
 		}
 		return v.Err()

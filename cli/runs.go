@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -108,7 +110,7 @@ one, of any project, or the beginning of the name of one of this project; withou
 it, it is the newest of this project (and of --env). With --follow what happens is shown as it does, until the run is over.
 
 Exit status: 0 done; 1 failed, or, with --follow, the run failed or was stopped
-before it was done; 2 wrong usage.`,
+before it was done; 2 wrong usage; 130 interrupted.`,
 		Example: "  wfctl runs show\n  wfctl runs show 20260424T100000Z-0011aabb --follow\n  wfctl runs show --logs",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withEvents(cmd.Context(), func(s *event.Store) error {
@@ -141,6 +143,9 @@ func (a *App) showRun(ctx context.Context, s *event.Store, id string, logs bool)
 	if _, err := fmt.Fprintf(a.Stdout, "%s  %s  wfctl %s  %s  %s  %s\n\n", r.ID, r.Project, r.Command, r.Environment, r.Status, r.Started.Local().Format(time.DateTime)); err != nil {
 		return err
 	}
+	if err := sayEnd(a.Stdout, t); err != nil {
+		return err
+	}
 	rows := [][]string{{"STEP", "ACTION", "STATUS", "STARTED", "TOOK", "ATTEMPTS", ""}}
 	for _, st := range t.Steps {
 		rows = append(rows, stepRow(t.Run, st))
@@ -159,6 +164,19 @@ func (a *App) showRun(ctx context.Context, s *event.Store, id string, logs bool)
 		}
 	}
 	return nil
+}
+
+// sayEnd says why a run ended, or what it was last warned of.
+func sayEnd(w io.Writer, t *event.Timeline) error {
+	why, what := t.Run.Error, "ended"
+	if t.Run.Status == event.Running {
+		why, what = t.Warning, "warning"
+	}
+	if why == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%s: %s\n\n", what, why)
+	return err
 }
 
 func stepName(parent, address string) string {
@@ -180,12 +198,9 @@ func stepRow(r event.Run, s event.Step) []string {
 			took = s.Ended.Sub(s.Started).Round(time.Millisecond).String()
 		}
 	}
-	note := s.Error
-	if note == "" {
-		note = s.Reason
-	}
-	if note == "" && status == event.Waiting {
-		note = s.Message
+	note := cmp.Or(s.Error, s.Reason)
+	if note == "" && (status == event.Waiting || s.Answer != "") {
+		note = cmp.Or(s.Answer, s.Message)
 	}
 	return []string{stepName(s.Parent, s.Address), s.Action, string(status), started, took, fmt.Sprint(s.Attempts), note}
 }

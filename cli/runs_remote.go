@@ -53,7 +53,7 @@ func (a *App) followRun(ctx context.Context, s *event.Store, id string) error {
 	case err != nil:
 		return err
 	case over == nil:
-		return ctx.Err()
+		return fault.Wrap(fault.Interrupted, ctx.Err(), "no longer following the run %s", id).WithHint("it goes on, where it is not in this process: `wfctl runs show %s --follow`", id)
 	}
 	return followed(verdictOf(*over, id).Err() == nil)
 }
@@ -77,8 +77,8 @@ step that waits for an approval ends. With --terminate the run ends here and now
 without its workers: for a run that no worker takes. A run of this machine is
 stopped with ctrl-C.
 
-Exit status: 0 told; 1 failed; 2 refused (it is over, or not on Temporal) or wrong
-usage.`,
+Exit status: 0 told; 1 failed, or there is no such run; 2 refused (it is over, or
+not on Temporal) or wrong usage.`,
 		Example: "  wfctl runs stop 20260424T100000Z-0011aabb\n  wfctl runs stop 20260424T100000Z-0011aabb --now",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -106,6 +106,10 @@ usage.`,
 					return err
 				}
 				a.say(said, id)
+				if who, err := c.Attendance(ctx); err == nil && who.Workers == 0 && !terminate {
+					a.notices().Emit(event.Notice{Level: "warning", Message: "No worker takes work from the queue " + who.Queue + ": the run hears of it when one does.",
+						Hint: "--terminate ends it without one; --task-queue names another queue"})
+				}
 				return nil
 			})
 		},

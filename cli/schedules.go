@@ -65,6 +65,11 @@ func (a *App) applySchedules(ctx context.Context, f clusterFlags, dry bool) erro
 	for _, s := range there {
 		has[s.Name] = s
 	}
+	if !dry && len(want) > 0 {
+		if err := a.attend(ctx, c); err != nil {
+			return err
+		}
+	}
 	changes := []scheduleChange{}
 	for _, s := range want {
 		was, ok := has[s.Name]
@@ -119,6 +124,7 @@ func (a *App) declaredSchedules(ctx context.Context, f clusterFlags, dry bool) (
 	if err != nil {
 		return "", nil, err
 	}
+	queue := a.queue(&f)
 	for _, s := range file.Schedules {
 		a.flags.env = s.Env
 		err := a.opened(ctx, func(p *engine.Project) error {
@@ -142,7 +148,7 @@ func (a *App) declaredSchedules(ctx context.Context, f clusterFlags, dry bool) (
 				Project: job.Project, Name: name, Cron: s.Cron, Job: job, Spec: run.Spec(),
 				Options: pipeline.StartOptions{Parallelism: a.flags.parallelism, Heartbeat: f.heartbeat},
 			}
-			made.Digest, err = scheduleDigest(made)
+			made.Digest, err = scheduleDigest(made, queue)
 			list = append(list, made)
 			return err
 		})
@@ -154,8 +160,11 @@ func (a *App) declaredSchedules(ctx context.Context, f clusterFlags, dry bool) (
 }
 
 // scheduleDigest tells one schedule from another.
-func scheduleDigest(s pipeline.Schedule) (string, error) {
-	raw, err := json.Marshal(s)
+func scheduleDigest(s pipeline.Schedule, queue string) (string, error) {
+	raw, err := json.Marshal(struct {
+		pipeline.Schedule
+		Queue string
+	}{s, queue})
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:]), err
 }

@@ -57,7 +57,7 @@ wrong usage; 130 interrupted.`,
 // startChange plans and asks here, has workers elsewhere carry it out, and
 // follows that.
 func (a *App) startChange(ctx context.Context, o changeOptions, f clusterFlags) error {
-	c, err := a.attended(ctx, &f)
+	c, err := a.cluster(ctx, &f)
 	if err != nil {
 		return err
 	}
@@ -92,6 +92,9 @@ func (a *App) startChange(ctx context.Context, o changeOptions, f clusterFlags) 
 		defer func() { err = errors.Join(err, store.Close()) }()
 		job, call, err := remote.ChangeJob(o.command, o.plan, pl)
 		if err != nil {
+			return err
+		}
+		if err := a.attend(ctx, c); err != nil {
 			return err
 		}
 		err = remote.Begin(ctx, c, store, &job, nil, 0, func() error {

@@ -80,6 +80,9 @@ func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions
 		return err
 	}
 	defer c.Close()
+	if err := os.MkdirAll(trees.dir, 0o700); err != nil {
+		return fault.Wrap(fault.Environment, err, "make the folder for working trees").WithHint("--work-dir names one that this worker may write")
+	}
 	host := engine.NewWorkerHost(a.Kinds, engine.WorkerHostOptions{
 		Dir: trees.dir, Getenv: a.Getenv, Redactor: a.jobRedactor, KeepTrees: trees.keep,
 		Warn: func(err error) { a.say("Warning: %s", err) },
@@ -95,7 +98,7 @@ func (a *App) work(ctx context.Context, f clusterFlags, o pipeline.WorkerOptions
 	stop, end := a.interrupts.graceful()
 	defer end()
 	o.Stop = stop
-	return c.Work(ctx, host, o)
+	return engine.Unreachable(c.Work(ctx, host, o))
 }
 
 // jobRedactor masks the secrets of one run, and those of this process.

@@ -121,7 +121,7 @@ func (r *PipelineRun) Run(ctx context.Context, o RunOptions) (pipeline.Summary, 
 	asking := &asker{project: p, store: store, prompt: o.Prompt}
 	summary, err := r.Pipeline.Run(ctx, pipeline.Options{
 		Run: p.Run, Dir: p.BaseDir, Parallelism: p.options.Parallelism, Events: p.events, Flush: p.recorder.Flush,
-		Stop: o.Stop, Ask: asking.ask, Done: done, Now: p.options.Now,
+		Stop: o.Stop, Ask: asking.ask, Done: done, Now: p.options.Now, Flags: p.envFlag(),
 	})
 	if fault.CodeOf(err) == fault.Interrupted && summary.Failed == 0 {
 		return summary, err // it is not over: it can go on
@@ -133,6 +133,14 @@ func (r *PipelineRun) Run(ctx context.Context, o RunOptions) (pipeline.Summary, 
 	}
 	p.events.Emit(over)
 	return summary, errors.Join(err, p.recorder.Flush())
+}
+
+// envFlag is the flag that chooses the environment again.
+func (p *Project) envFlag() string {
+	if len(p.File.Environments) == 0 {
+		return ""
+	}
+	return " --env " + p.Environment().Name()
 }
 
 // begin opens the run, or takes up one that was interrupted.

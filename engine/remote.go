@@ -251,6 +251,9 @@ func (r *Remote) Begin(ctx context.Context, c pipeline.Cluster, store *event.Sto
 	return errors.Join(err, closeErr)
 }
 
+// Flags are those with which a run is taken up again, beside --resume.
+func (r *Remote) Flags() string { return r.project.envFlag() + " --engine temporal" }
+
 // ScheduledJob makes the job of a pipeline that a schedule runs: each time as
 // a run of its own, with the defaults of its inputs.
 func (r *Remote) ScheduledJob(run *PipelineRun) (pipeline.Job, error) {

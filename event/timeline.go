@@ -68,8 +68,10 @@ type Step struct {
 	Started  time.Time `json:"started,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
 	// Message is the last word of progress, or what an approval asks.
-	Message  string          `json:"message,omitempty"`
-	Fraction float64         `json:"fraction,omitempty"`
+	Message  string  `json:"message,omitempty"`
+	Fraction float64 `json:"fraction,omitempty"`
+	// Answer is a person's, to what an approval asked.
+	Answer   string          `json:"answer,omitempty"`
 	Error    string          `json:"error,omitempty"`
 	Hint     string          `json:"hint,omitempty"`
 	Reason   string          `json:"reason,omitempty"`
@@ -87,6 +89,9 @@ type Timeline struct {
 	// Inputs are those of the pipeline.
 	Inputs json.RawMessage `json:"inputs,omitempty"`
 	Steps  []Step          `json:"steps"`
+	// Warning is the last one that concerned the run and no step, since a step
+	// began or ended.
+	Warning string `json:"warning,omitempty"`
 	// Opened is when the run began, or was last taken up again.
 	Opened time.Time `json:"opened,omitzero"`
 	// Seq is the number of the last event in it.
@@ -143,7 +148,12 @@ func (f *fold) add(seq uint64, e Event) {
 		f.open(e)
 	case RunFinished:
 		f.Run = f.Run.Close(e)
+	case Notice:
+		if e.Level == "warning" {
+			f.Warning = e.Message
+		}
 	case NodeStarted:
+		f.Warning = ""
 		s := f.step(e.Parent, e.Address)
 		if s.Attempts++; s.Attempts == 1 {
 			s.Started, s.Action, s.Type, s.Name = e.At, e.Action, e.Type, e.Name
@@ -176,6 +186,10 @@ func (f *fold) add(seq uint64, e Event) {
 		if !e.Approved {
 			s.Message = "refused by " + e.By
 		}
+		if e.Comment != "" {
+			s.Message += ": " + e.Comment
+		}
+		s.Answer = s.Message
 	}
 }
 
@@ -194,6 +208,7 @@ func (f *fold) open(e RunStarted) {
 }
 
 func (f *fold) finish(e NodeFinished) {
+	f.Warning = ""
 	s := f.step(e.Parent, e.Address)
 	s.Status = Status(e.Outcome)
 	s.Ended, s.Error, s.Hint, s.Reason = e.At, e.Error, e.Hint, e.Reason

@@ -159,7 +159,8 @@ type Cluster interface {
 
 // Attendance is who takes work from a queue.
 type Attendance struct {
-	Workers int
+	Queue, Namespace string
+	Workers          int
 	// Blind are those that cannot open what this process seals, Foreign those
 	// that seal what this process cannot open.
 	Blind, Foreign []string

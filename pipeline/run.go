@@ -32,6 +32,8 @@ type Options struct {
 	// Done are steps that an earlier process has done.
 	Done map[string]Finished
 	Now  func() time.Time
+	// Flags are for [Verdict].
+	Flags string
 }
 
 // Summary counts the steps by outcome.
@@ -98,7 +100,7 @@ func (r *run) failed() bool {
 
 // err is how the run ended.
 func (r *run) err(ctx context.Context) error {
-	return Verdict{Pipeline: r.Name, Run: r.o.Run, Summary: r.summary, Errs: r.errs, Stopped: r.stopped, Cause: context.Cause(ctx)}.Err()
+	return Verdict{Pipeline: r.Name, Run: r.o.Run, Flags: r.o.Flags, Summary: r.summary, Errs: r.errs, Stopped: r.stopped, Cause: context.Cause(ctx)}.Err()
 }
 
 // Verdict is how a run ended.
@@ -109,6 +111,8 @@ type Verdict struct {
 	Errs []error
 	// Stopped: it was asked to stop before it was over.
 	Stopped bool
+	// Flags are those with which it goes on, beside --resume.
+	Flags string
 	// Cause is why it was left in the middle; nil where it was not.
 	Cause error
 }
@@ -118,13 +122,13 @@ func (v Verdict) Err() error {
 	switch {
 	case v.Cause != nil:
 		return errors.Join(append(v.Errs, fault.Wrap(fault.Interrupted, v.Cause, "pipeline %q was interrupted", v.Pipeline).
-			WithHint("it goes on with `wfctl pipeline run %s --resume %s`", v.Pipeline, v.Run))...)
+			WithHint("it goes on with `wfctl pipeline run %s --resume %s%s`", v.Pipeline, v.Run, v.Flags))...)
 	case len(v.Errs) > 0:
 		return errors.Join(append(v.Errs, fault.New(fault.Partial, "pipeline %q failed: %d done, %d failed, %d skipped", v.Pipeline, v.Done, v.Failed, v.Skipped).
-			WithHint("when the cause is mended: `wfctl pipeline run %s --resume %s`", v.Pipeline, v.Run))...)
+			WithHint("when the cause is mended: `wfctl pipeline run %s --resume %s%s`", v.Pipeline, v.Run, v.Flags))...)
 	case v.Stopped:
 		return fault.New(fault.Interrupted, "pipeline %q was stopped before it was over", v.Pipeline).
-			WithHint("it goes on with `wfctl pipeline run %s --resume %s`", v.Pipeline, v.Run)
+			WithHint("it goes on with `wfctl pipeline run %s --resume %s%s`", v.Pipeline, v.Run, v.Flags)
 	}
 	return nil
 }

@@ -3,6 +3,10 @@
 package clusters_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -11,7 +15,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/gocodealone/wfctl/event"
+	"github.com/gocodealone/wfctl/internal/clusters"
 )
 
 func begins(step string) func(event.Event) bool {
@@ -154,5 +161,66 @@ func TestRecordAway(t *testing.T) {
 	p.until(run, over)
 	if tl := p.timeline(run); tl.Run.Status != event.Succeeded || tl.Step("", "one").Attempts != 1 || tl.Step("", "two").Attempts != 1 {
 		t.Errorf("%+v", tl)
+	}
+}
+
+// A worker that records elsewhere than who starts runs leaves them to others,
+// and says so: no record is split.
+func TestAnotherDatabase(t *testing.T) {
+	p := newProject(t, slow)
+	u, err := url.Parse(p.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), p.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, err := conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+p.Database+"_other WITH (FORCE)")
+		if err = errors.Join(err, conn.Close(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+p.Database+"_other"); err != nil {
+		t.Fatal(err)
+	}
+	u.Path += "_other"
+	env := p.Env
+	p.Env = append(p.Env[:len(p.Env):len(p.Env)], "WFCTL_EVENTS="+u.String())
+	p.worker(0)
+	if out, _ := p.ok("runs", "list", "--json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("there is %s", out)
+	}
+	p.Env = env
+	run := p.start("pipeline", "run", "slow")
+	eventually(t, func() bool {
+		log, _ := os.ReadFile(p.Log(0))
+		return strings.Contains(string(log), "in another database")
+	})
+	p.worker(1)
+	p.until(run, over)
+	if tl := p.timeline(run); tl.Run.Status != event.Succeeded || tl.Step("", "one").Status != event.Succeeded || tl.Step("", "two").Status != event.Succeeded {
+		t.Errorf("%+v", tl)
+	}
+	p.Env = append(p.Env[:len(p.Env):len(p.Env)], "WFCTL_EVENTS="+u.String())
+	if out, _ := p.ok("runs", "list", "--all-projects", "--json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("the other database has %s", out)
+	}
+	p.Env = env
+}
+
+// While keys change, who starts a run may have the old one alone, and hears how
+// it ended all the same.
+func TestWorkersHaveTheNewKeyFirst(t *testing.T) {
+	p := newProject(t, slow)
+	old := base64.StdEncoding.EncodeToString([]byte(clusters.Key[:32]))
+	env := p.Env
+	p.Env = append(p.Env[:len(p.Env):len(p.Env)], "WFCTL_TEMPORAL_KEY="+base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))+","+old)
+	p.worker(0)
+	p.Env = env
+	_, told := p.ok("pipeline", "run", "slow", "--engine", "temporal", "--tree", p.Tree("shop"))
+	if !strings.Contains(told, "Pipeline slow is done: 2 steps") {
+		t.Error(told)
 	}
 }

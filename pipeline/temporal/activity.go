@@ -27,6 +27,9 @@ type activities struct {
 	cluster string
 	heart   heart
 
+	// astray is told of runs whose record is not here.
+	astray *closed
+
 	mu   sync.Mutex
 	open map[string]*shared
 }
@@ -61,6 +64,8 @@ func (a *activities) cannotBegin(ctx, working context.Context, run string, err e
 		return temporal.NewCanceledError()
 	case working.Err() != nil:
 		return err // it is somebody else's now
+	case errors.Is(err, errElsewhere): // where nobody would see a notice
+		return err
 	case isFatal(err), n&(n-1) != 0:
 		return fatal(err)
 	}
@@ -92,10 +97,12 @@ func (a *activities) Begin(ctx context.Context, in beginInput) error {
 	}
 	if in.Job.Recorded || again(ctx) {
 		tl, err := store.Timeline(ctx, in.Job.Run)
-		if err == nil && tl.Run.Status == event.Running {
+		switch {
+		case err == nil && tl.Run.Status == event.Running:
 			return nil
-		}
-		if err != nil && !errors.Is(err, event.ErrNoRun) {
+		case errors.Is(err, event.ErrNoRun) && in.Job.Recorded:
+			return a.elsewhere(in.Job.Run)
+		case err != nil && !errors.Is(err, event.ErrNoRun):
 			return err
 		}
 	}
@@ -108,9 +115,35 @@ func (a *activities) Begin(ctx context.Context, in beginInput) error {
 	return err
 }
 
+// errElsewhere: the run's record is not where this worker records.
+var errElsewhere = errors.New("the record of the run is in another database than the one of this worker")
+
+// elsewhere is the error of a worker that would split a run's record. It is left
+// to other workers.
+func (a *activities) elsewhere(run string) error {
+	if a.astray != nil {
+		a.astray.met(run)
+	}
+	return fmt.Errorf("run %s: %w (WFCTL_EVENTS)", run, errElsewhere)
+}
+
+// record is the record of a run, which has been opened.
+func (a *activities) record(ctx context.Context, run string) (*event.Store, error) {
+	store, err := a.host.Store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := store.Timeline(ctx, run); errors.Is(err, event.ErrNoRun) {
+		return nil, a.elsewhere(run)
+	} else if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
 // Note records what needs no step to run.
 func (a *activities) Note(ctx context.Context, in noteInput) error {
-	store, err := a.host.Store(ctx)
+	store, err := a.record(ctx, in.Job.Run)
 	if err != nil {
 		return err
 	}
@@ -147,7 +180,7 @@ func isOver(tl *event.Timeline, e event.NodeFinished) bool {
 // End closes a run.
 func (a *activities) End(ctx context.Context, in endInput) error {
 	a.forget(in.Job.Run)
-	store, err := a.host.Store(ctx)
+	store, err := a.record(ctx, in.Job.Run)
 	if err != nil {
 		return err
 	}
@@ -304,7 +337,10 @@ func (a *activities) take(ctx context.Context, job pipeline.Job) (*shared, error
 		a.open[job.Run] = s
 		go func() {
 			// The job is not the first caller's alone.
-			s.opened, s.err = a.host.Open(context.WithoutCancel(ctx), job)
+			opening := context.WithoutCancel(ctx)
+			if _, s.err = a.record(opening, job.Run); s.err == nil {
+				s.opened, s.err = a.host.Open(opening, job)
+			}
 			close(s.ready)
 		}()
 	}

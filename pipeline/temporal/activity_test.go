@@ -2,26 +2,36 @@ package temporal
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/gocodealone/wfctl/event"
+	"github.com/gocodealone/wfctl/event/memory"
 	"github.com/gocodealone/wfctl/pipeline"
 )
 
 // opener is a host that tells which jobs were closed.
-type opener struct{ closed []string }
+type opener struct {
+	closed []string
+	store  *event.Store
+}
 
 func (h *opener) Open(_ context.Context, job pipeline.Job) (*pipeline.Opened, error) {
 	return &pipeline.Opened{Close: func(context.Context) error { h.closed = append(h.closed, job.Run); return nil }}, nil
 }
 
-func (h *opener) Store(context.Context) (*event.Store, error) { return nil, nil }
+func (h *opener) Store(context.Context) (*event.Store, error) { return h.store, nil }
 
 // A job that nothing is done for does not stay open: it holds its working tree.
 func TestIdleJobsAreClosed(t *testing.T) {
-	h := &opener{}
+	h := &opener{store: event.Open(memory.New(), event.StoreOptions{})}
+	for _, run := range []string{"busy", "idle"} {
+		if _, err := h.store.Append(t.Context(), run, event.RunStarted{Run: run}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	a := &activities{host: h}
 	take := func(run string) *shared {
 		t.Helper()
@@ -45,4 +55,7 @@ func TestIdleJobsAreClosed(t *testing.T) {
 		t.Errorf("closed %v", h.closed)
 	}
 	a.close()
+	if _, err := a.take(t.Context(), pipeline.Job{Run: "of another database"}); !errors.Is(err, errElsewhere) {
+		t.Errorf("a run without a record: %v", err)
+	}
 }

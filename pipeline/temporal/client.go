@@ -78,8 +78,8 @@ func (c *cluster) failed(err error) error {
 	case secure(c.o) && slices.ContainsFunc(brokenOff, func(sign string) bool { return strings.Contains(text, sign) }):
 		return f.WithHint("--tls-ca is the authority of its certificate and --tls-server-name the name in it; --tls-cert and --tls-key are this side's")
 	}
-	if strings.Contains(err.Error(), "exceeds") && strings.Contains(err.Error(), "limit") {
-		return f.WithHint("what a run begins with, its inputs and what --pass-env names, may be 2 MB: bring larger things to a store and pass where they are")
+	if text := err.Error(); strings.Contains(text, "larger than max") || strings.Contains(text, "exceeds") && strings.Contains(text, "limit") {
+		return f.WithHint("what a run begins with, its inputs and what --pass-env names, may be about 1 MB: bring larger things to a store and pass where they are")
 	}
 	return f.WithHint("is that its address? --address or TEMPORAL_ADDRESS names it. Where it is down, what runs there waits and goes on when it is back; without --engine temporal wfctl works from here")
 }
@@ -97,7 +97,7 @@ func (c *cluster) options(missed func(key string)) (client.Options, error) {
 		return client.Options{}, err
 	}
 	out := o.Log
-	if out == nil {
+	if out == nil || missed == nil { // the SDK's own words are for who runs a worker
 		out = io.Discard
 	}
 	options := client.Options{

@@ -14,6 +14,7 @@ import (
 type health struct {
 	cluster *cluster
 	missing *closed
+	astray  *closed
 	host    pipeline.Host
 
 	mu    sync.Mutex
@@ -57,6 +58,8 @@ func (h *health) readiness(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, lost.Error(), http.StatusServiceUnavailable)
 	case len(h.missing.lately()) > 0:
 		http.Error(w, "has not the keys that runs are sealed with: "+strings.Join(h.missing.lately(), ", "), http.StatusServiceUnavailable)
+	case len(h.astray.lately()) > 0:
+		http.Error(w, "records elsewhere than who starts runs: WFCTL_EVENTS", http.StatusServiceUnavailable)
 	default:
 		_, _ = fmt.Fprintln(w, "ok")
 	}

@@ -20,20 +20,29 @@ import (
 	"github.com/gocodealone/wfctl/pipeline"
 )
 
-// closed is what a process could not open for want of a key. It is logged once
-// in a while, and a worker that met it is not ready.
+// closed is what a worker lacks of runs that it met: keys, or their record. It is
+// logged once in a while, and a worker that met it is not ready.
 type closed struct {
 	log io.Writer
 	now func() time.Time
+	// what says it of one of them, by name.
+	what string
 
 	mu   sync.Mutex
 	last map[string]time.Time
 }
 
 // remembered is how long a worker counts as one that lacks a key.
-const remembered = 5 * time.Minute
+const remembered = 2 * time.Minute
 
-// met notes that something was sealed with a key that is not here.
+// What is said of a key, and of a record.
+const (
+	lacksKey = "wfctl: a run was sealed with the key %s, which this worker does not have: the run waits for one that does. " +
+		"Give this one that key too (WFCTL_TEMPORAL_KEY or --key-file), behind its own.\n"
+	lacksRecord = "wfctl: the record of run %s is in another database than the one of this worker (WFCTL_EVENTS): the run is left to other workers.\n"
+)
+
+// met notes that one of them was missed.
 func (c *closed) met(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,8 +51,7 @@ func (c *closed) met(key string) {
 	}
 	now := c.now()
 	if c.log != nil && now.Sub(c.last[key]) > time.Minute {
-		_, _ = fmt.Fprintf(c.log, "wfctl: a run was sealed with the key %s, which this worker does not have: the run waits for one that does. "+
-			"Give this one that key too (WFCTL_TEMPORAL_KEY or --key-file), behind its own.\n", key)
+		_, _ = fmt.Fprintf(c.log, c.what, key)
 	}
 	c.last[key] = now
 }
@@ -113,11 +121,11 @@ func (c *codec) identity(name string) string {
 
 // live is how lately a worker must have asked for work to count: it asks
 // anew every minute.
-const live = 2 * time.Minute
+const live = 75 * time.Second
 
 // Attendance implements pipeline.Cluster.
 func (c *cluster) Attendance(ctx context.Context) (pipeline.Attendance, error) {
-	var a pipeline.Attendance
+	a := pipeline.Attendance{Queue: c.o.Queue, Namespace: c.o.Namespace}
 	d, err := c.client.DescribeTaskQueue(ctx, c.o.Queue, enums.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
 		return a, c.failed(err)

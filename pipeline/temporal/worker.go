@@ -53,17 +53,21 @@ func registerWorkflows(r interface {
 
 // Work implements pipeline.Cluster.
 func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.WorkerOptions) error {
-	if _, err := host.Store(ctx); err != nil {
+	store, err := host.Store(ctx)
+	if err == nil {
+		_, err = store.Answered(ctx) // it is there, and may be read
+	}
+	if err != nil {
 		return err
 	}
-	missing := &closed{log: c.o.Log, now: time.Now}
+	missing, astray := &closed{log: c.o.Log, now: time.Now, what: lacksKey}, &closed{log: c.o.Log, now: time.Now, what: lacksRecord}
 	own, name, err := c.strictClient(missing)
 	if err != nil {
 		return err
 	}
 	defer own.Close()
 	c.warn(ctx)
-	a := &activities{host: host, name: c.o.Identity, cluster: c.id, heart: heart{record: c.heartbeat, fence: c.fence}}
+	a := &activities{host: host, name: c.o.Identity, cluster: c.id, astray: astray, heart: heart{record: c.heartbeat, fence: c.fence}}
 	defer a.close()
 	failed := make(chan error, 1)
 	steps, leave := context.WithCancel(context.WithoutCancel(ctx))
@@ -101,7 +105,7 @@ func (c *cluster) Work(ctx context.Context, host pipeline.Host, o pipeline.Worke
 	beside.Go(func() { (&settler{cluster: c, host: host}).run(aside) })
 	beside.Go(func() { a.tidy(aside) })
 	defer func() { rest(); beside.Wait() }()
-	status := &health{cluster: c, missing: missing, host: host, ready: true}
+	status := &health{cluster: c, missing: missing, astray: astray, host: host, ready: true}
 	serving, err := c.serve(ctx, status, o)
 	if err != nil {
 		w.Stop()

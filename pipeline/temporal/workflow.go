@@ -457,11 +457,22 @@ func (t *tries) fail(ctx workflow.Context, why *pipeline.Failure) stepOutput {
 		in.Finished = nil // whatever its condition to go on says of them
 	}
 	var end stepOutput
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, work(t.in.Heartbeat)), stepActivity, in).Get(free, &end)
-	if err != nil {
-		return t.broken(ctx, err)
+	options := work(t.in.Heartbeat)
+	options.ScheduleToCloseTimeout = closing
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, options), stepActivity, in).Get(free, &end)
+	if err != nil { // no worker can open the job: then it is only noted
+		return t.noted(free, why)
 	}
 	return end
+}
+
+// closing is how long workers may try to end a step that is over.
+const closing = time.Minute
+
+// noted ends a step whose end no worker could record as it should be.
+func (t *tries) noted(ctx workflow.Context, why *pipeline.Failure) stepOutput {
+	t.note(ctx, noteInput{Job: t.in.Job, Broken: t.spec.Name, Failure: why})
+	return stepOutput{finished: finished{Outcome: event.Failed}, Failure: why}
 }
 
 // broken ends a step that no worker could run or end.
@@ -472,8 +483,7 @@ func (t *tries) broken(ctx workflow.Context, err error) stepOutput {
 	free, _ := workflow.NewDisconnectedContext(ctx)
 	why := failureOf(err)
 	why.Message = fmt.Sprintf("step %q: %s", t.spec.Name, why.Message)
-	t.note(free, noteInput{Job: t.in.Job, Broken: t.spec.Name, Failure: why})
-	return stepOutput{finished: finished{Outcome: event.Failed}, Failure: why}
+	return t.noted(free, why)
 }
 
 // failureOf takes the error of an activity apart.
