@@ -133,6 +133,23 @@ func TestWorkerWithoutTheTree(t *testing.T) {
 	}
 }
 
+// A run that no worker can begin can be told to leave all the same.
+func TestLeaveWithoutTheTree(t *testing.T) {
+	p := newProject(t, slow)
+	run := p.start("pipeline", "run", "slow")
+	p.without()
+	p.worker(0)
+	p.until(run, lacksTree)
+	if out, _ := p.ok("runs", "show", run); !strings.Contains(out, "cannot begin") {
+		t.Errorf("it shows %s", out)
+	}
+	p.ok("runs", "stop", run, "--now")
+	p.until(run, over)
+	if tl := p.timeline(run); tl.Run.Status != event.Interrupted {
+		t.Errorf("%+v", tl.Run)
+	}
+}
+
 // A plan that was agreed to is refused when the state has moved on before any
 // worker could begin with it, however often they tried.
 func TestAgreedPlanIsOld(t *testing.T) {

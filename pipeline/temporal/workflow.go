@@ -458,7 +458,9 @@ func (t *tries) fail(ctx workflow.Context, why *pipeline.Failure) stepOutput {
 	}
 	var end stepOutput
 	options := work(t.in.Heartbeat)
-	options.ScheduleToCloseTimeout = closing
+	if ctx.Err() != nil { // the run is to leave, be there a worker that can open it or not
+		options.ScheduleToCloseTimeout = closing
+	}
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(free, options), stepActivity, in).Get(free, &end)
 	if err != nil { // no worker can open the job: then it is only noted
 		return t.noted(free, why)
@@ -466,8 +468,8 @@ func (t *tries) fail(ctx workflow.Context, why *pipeline.Failure) stepOutput {
 	return end
 }
 
-// closing is how long workers may try to end a step that is over.
-const closing = time.Minute
+// closing is how long workers may try to end a step of a run that is to leave.
+const closing = 30 * time.Second
 
 // noted ends a step whose end no worker could record as it should be.
 func (t *tries) noted(ctx workflow.Context, why *pipeline.Failure) stepOutput {
