@@ -62,8 +62,9 @@ func NewWorkerHost(kinds Kinds, o WorkerHostOptions) *WorkerHost {
 	return h
 }
 
-// sweep removes trees until the host is closed: often enough that none stays for
-// much longer than it is to be kept.
+// sweep removes trees and records of runs until the host is closed: often enough
+// that no tree stays for much longer than it is to be kept. A command prunes what
+// it recorded into; of runs on a cluster that are the workers.
 func (h *WorkerHost) sweep() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -77,12 +78,29 @@ func (h *WorkerHost) sweep() {
 		if _, err := h.trees.Sweep(ctx, h.o.KeepTrees); err != nil && ctx.Err() == nil {
 			h.o.Warn(err)
 		}
+		if err := h.prune(ctx); err != nil && ctx.Err() == nil {
+			h.o.Warn(err)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// prune removes the records of runs that are too old or too many. A record that
+// does not answer is not its to tell of.
+func (h *WorkerHost) prune(ctx context.Context) error {
+	store, err := h.Store(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // who works with it says so
+	}
+	_, err = store.Prune(ctx, time.Now().Add(-keepFor), keepRuns)
+	if err == nil || errors.Is(err, event.ErrUnreachable) {
+		return nil
+	}
+	return fault.Wrap(fault.State, err, "remove the records of old runs")
 }
 
 // Close ends what the host holds open.

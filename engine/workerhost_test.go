@@ -174,3 +174,32 @@ func TestWorkerHostOpens(t *testing.T) {
 		t.Errorf("%d trees were free, %v", n, err)
 	}
 }
+
+// Workers keep the record of runs small: no command has a hand in the runs of
+// schedules.
+func TestWorkerHostPrunes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host := workerHost(t, t.TempDir())
+		store, err := host.Store(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		const day = 24 * time.Hour
+		ran := func(name string) {
+			if _, err := store.Append(t.Context(), name, event.RunStarted{Run: name, Project: "p", At: time.Now()}, event.RunFinished{Run: name, At: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ran("old")
+		<-time.After(2 * day)
+		ran("young")
+		<-time.After(179 * day)
+		runs, err := store.Runs(t.Context(), event.Query{})
+		if err != nil || len(runs) != 1 || runs[0].ID != "young" {
+			t.Errorf("%v %v", runs, err)
+		}
+		if err := host.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
