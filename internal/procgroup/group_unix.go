@@ -11,15 +11,11 @@ import (
 // nobody else while a member is alive.
 type group struct{ id int }
 
-// start wakes the watchdog first, so that there is but a moment in which it
-// does not know of the group.
 func start(cmd *exec.Cmd) (*group, error) {
 	cmd.SysProcAttr = groupAttr()
-	guard.wake()
-	if err := cmd.Start(); err != nil {
+	if err := guard.launch(cmd); err != nil {
 		return nil, err
 	}
-	guard.add(cmd.Process.Pid)
 	return &group{cmd.Process.Pid}, nil
 }
 

@@ -8,9 +8,9 @@
 // the leader of the group by itself too, which is all there is where there is
 // no /bin/sh (an image without a shell); elsewhere nothing is ended then.
 //
-// Out of reach are a process that has left the group (setsid), and on systems
-// other than Linux a program that was started at the very moment in which
-// this process is killed.
+// Out of reach are a process that has left the group (setsid), and what a program
+// starts at the very moment in which it is itself started and this process is
+// killed; on systems other than Linux, that program too.
 package procgroup
 
 import (

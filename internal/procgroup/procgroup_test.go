@@ -21,6 +21,8 @@ import (
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/gocodealone/wfctl/internal/proctest"
 )
 
 // TestMain lets the test be the process that is killed.
@@ -56,7 +58,9 @@ func host(how string) {
 		_ = guard.cmd.Wait()
 		_ = Run(ctx, exec.Command("true"), time.Second)
 	}
-	fmt.Println(left, <-first, <-second, guard.cmd.Process.Pid)
+	one, two := <-first, <-second
+	_ = Run(ctx, exec.Command("true"), time.Second) // then the watchdog knows of those
+	fmt.Println(left, one, two, guard.cmd.Process.Pid)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if how == "exit" { // as a worker does whose step does not end
 		os.Exit(70)
@@ -125,23 +129,6 @@ func startHost(t *testing.T, how string) hosted {
 	return h
 }
 
-// alive is false for a zombie that its new parent has not collected yet.
-func alive(pid int) bool {
-	state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
-	return err == nil && !strings.HasPrefix(strings.TrimSpace(string(state)), "Z")
-}
-
-func gone(t *testing.T, pid int) {
-	t.Helper()
-	deadline := time.Now().Add(2 * time.Second)
-	for alive(pid) {
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d lives on", pid)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
 // However this process ends, so do its programs with all that they started,
 // and the watchdog; only what a program left behind that had ended goes on.
 func TestNothingOutlivesThisProcess(t *testing.T) {
@@ -150,7 +137,7 @@ func TestNothingOutlivesThisProcess(t *testing.T) {
 			h := startHost(t, how)
 			left, started, watchdog := h.pids[0], h.pids[1:3], h.pids[3]
 			for _, pid := range h.pids {
-				if !alive(pid) {
+				if !proctest.Alive(pid) {
 					t.Fatalf("process %d of %v has ended too early", pid, h.pids)
 				}
 			}
@@ -168,10 +155,10 @@ func TestNothingOutlivesThisProcess(t *testing.T) {
 				}
 			}
 			_ = h.cmd.Wait()
-			gone(t, started[0])
-			gone(t, started[1])
-			gone(t, watchdog)
-			if !alive(left) {
+			proctest.Gone(t, started[0])
+			proctest.Gone(t, started[1])
+			proctest.Gone(t, watchdog)
+			if !proctest.Alive(left) {
 				t.Error("what a program left behind was ended")
 			}
 		})
@@ -183,8 +170,8 @@ func TestWatchdogEndsAfterAnOrderlyEnd(t *testing.T) {
 	if err := h.cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	gone(t, h.pids[1])
-	if !alive(h.pids[0]) {
+	proctest.Gone(t, h.pids[1])
+	if !proctest.Alive(h.pids[0]) {
 		t.Error("what a program left behind was ended")
 	}
 }
@@ -217,7 +204,7 @@ func TestStop(t *testing.T) {
 				t.Error(err)
 			}
 			pid, _ := strconv.Atoi(strings.TrimSpace(line))
-			gone(t, pid)
+			proctest.Gone(t, pid)
 		})
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -231,9 +218,15 @@ func TestStop(t *testing.T) {
 // Without a shell programs run as they do with one.
 func TestNoShell(t *testing.T) {
 	none := watchdog{shell: "/no/such/shell", live: map[int]bool{}}
-	none.wake()
-	none.add(1)
-	none.drop(1)
+	cmd := exec.Command("true")
+	cmd.SysProcAttr = groupAttr()
+	if err := none.launch(cmd); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	none.drop(cmd.Process.Pid)
 	if none.pipe != nil || len(none.live) != 0 {
 		t.Errorf("%+v", &none) //nolint:govet // it is not in use any more
 	}

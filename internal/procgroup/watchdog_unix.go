@@ -39,22 +39,25 @@ type watchdog struct {
 	live map[int]bool // the groups
 }
 
-// wake sees to it that the watchdog runs, where there is a shell.
-func (w *watchdog) wake() {
+// launch starts a program as the leader of a group, and tells the watchdog,
+// where there is a shell: it runs before, so that there is but a moment in which
+// it does not know of the group. Who launches another one waits until that is
+// over.
+func (w *watchdog) launch(cmd *exec.Cmd) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.pipe == nil {
 		w.start()
 	}
-}
-
-func (w *watchdog) add(id int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	id := cmd.Process.Pid
 	w.live[id] = true
 	if w.pipe != nil && !w.tell(fmt.Sprintf("+ %d\n", id)) {
 		w.start() // somebody ended it
 	}
+	return nil
 }
 
 func (w *watchdog) drop(id int) {

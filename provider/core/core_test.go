@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"github.com/gocodealone/wfctl/internal/procgroup"
 	"github.com/gocodealone/wfctl/sdk"
 )
 
@@ -444,6 +446,9 @@ func child() {
 	p := New()
 	_, _ = p.Configure(context.Background(), &sdk.ConfigureRequest{BaseDir: os.Getenv("CORE_TEST_CHILD")})
 	_, err := p.Create(context.Background(), &sdk.CreateRequest{Type: TypeCommand, Config: config(object{"create": sh("sleep 60 & echo $$ $! >&2; wait")})},
-		&recorder{onLog: func(line string) { fmt.Println(line) }})
+		&recorder{onLog: func(line string) {
+			_ = procgroup.Run(context.Background(), exec.Command("true"), time.Second) // then the watchdog knows of the first
+			fmt.Println(line)
+		}})
 	fmt.Fprintln(os.Stderr, err)
 }

@@ -4,14 +4,13 @@ package core
 
 import (
 	"bufio"
-	"errors"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/gocodealone/wfctl/internal/proctest"
 )
 
 // A command dies with wfctl and takes along what it started, however wfctl
@@ -43,26 +42,6 @@ func TestCommandDiesWithItsHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		gone(t, pid)
+		proctest.Gone(t, pid)
 	}
-}
-
-func gone(t *testing.T, pid int) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for alive(pid) {
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d lives on", pid)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
-// alive is false for a zombie that its new parent has not collected yet.
-func alive(pid int) bool {
-	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
-	}
-	return !strings.Contains(string(raw), ") Z ")
 }

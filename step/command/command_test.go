@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gocodealone/wfctl/event"
 	"github.com/gocodealone/wfctl/fault"
+	"github.com/gocodealone/wfctl/internal/procgroup"
 	"github.com/gocodealone/wfctl/step"
 	"github.com/gocodealone/wfctl/step/command"
 )
@@ -50,7 +52,10 @@ func worker() {
 	}
 	for range 2 {
 		go func() {
-			_, err := s.Run(context.Background(), &step.Context{Name: "c", Self: event.SinkFunc(func(e event.Event) { fmt.Println(e.(event.NodeLog).Line) })})
+			_, err := s.Run(context.Background(), &step.Context{Name: "c", Self: event.SinkFunc(func(e event.Event) {
+				_ = procgroup.Run(context.Background(), exec.Command("true"), time.Second) // then the watchdog knows of the first
+				fmt.Println(e.(event.NodeLog).Line)
+			})})
 			panic(err)
 		}()
 	}

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gocodealone/wfctl/event"
+	"github.com/gocodealone/wfctl/internal/proctest"
 	"github.com/gocodealone/wfctl/step"
 	"github.com/gocodealone/wfctl/step/command"
 )
@@ -39,7 +39,7 @@ func TestDiesWithItsWorker(t *testing.T) {
 		}
 		for _, word := range strings.Fields(line) {
 			pid, err := strconv.Atoi(word)
-			if err != nil || !alive(pid) {
+			if err != nil || !proctest.Alive(pid) {
 				t.Fatalf("%q: %v", line, err)
 			}
 			t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
@@ -53,14 +53,7 @@ func TestDiesWithItsWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = host.Wait()
-	for deadline := time.Now().Add(30 * time.Second); len(pids) > 0; <-time.After(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("processes %v live on", pids)
-		}
-		if !alive(pids[0]) {
-			pids = pids[1:]
-		}
-	}
+	proctest.Gone(t, pids...)
 }
 
 // A program that ends well when it is asked to end has not done its work.
@@ -74,10 +67,4 @@ func TestStoppedIsNotDone(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "was stopped") {
 		t.Error(err)
 	}
-}
-
-// alive is false for a zombie that its new parent has not collected yet.
-func alive(pid int) bool {
-	state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
-	return err == nil && !strings.HasPrefix(strings.TrimSpace(string(state)), "Z")
 }
