@@ -53,13 +53,13 @@ func host(how string) {
 		return
 	}
 	first, second := background(ctx), background(ctx)
-	if how == "orphaned" { // a third program finds out that the watchdog is gone
+	one, two := <-first, <-second
+	_ = Run(ctx, exec.Command("true"), time.Second) // then the watchdog knows of those
+	if how == "orphaned" {                          // a third program finds out that the watchdog is gone
 		_ = guard.cmd.Process.Kill()
 		_ = guard.cmd.Wait()
 		_ = Run(ctx, exec.Command("true"), time.Second)
 	}
-	one, two := <-first, <-second
-	_ = Run(ctx, exec.Command("true"), time.Second) // then the watchdog knows of those
 	fmt.Println(left, one, two, guard.cmd.Process.Pid)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if how == "exit" { // as a worker does whose step does not end
